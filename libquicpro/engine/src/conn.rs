@@ -1,0 +1,374 @@
+//! Connections: packets in and out, the timer, how it ended.
+
+use crate::config::{Config, Params};
+use crate::error::{self, EENGINE, EINVAL};
+use crate::{addr, guard};
+use libc::{c_int, c_void, sockaddr};
+use quiche::{ConnectionId, Error, RecvInfo};
+use std::net::SocketAddr;
+
+pub struct Conn {
+    inner: quiche::Connection,
+    poisoned: bool,
+}
+
+impl Conn {
+    /// Runs `f` on the connection; `neutral` if it is poisoned, or becomes so.
+    #[inline]
+    pub fn guarded<T>(&mut self, neutral: T, f: impl FnOnce(&mut quiche::Connection) -> T) -> T {
+        if self.poisoned {
+            return neutral;
+        }
+        let inner = &mut self.inner;
+        match guard::catch(|| f(inner)) {
+            Some(value) => value,
+            None => {
+                self.poisoned = true;
+                neutral
+            }
+        }
+    }
+
+    /// The same for calls that change nothing and cannot poison.
+    pub fn peek<T>(&self, neutral: T, f: impl FnOnce(&quiche::Connection) -> T) -> T {
+        if self.poisoned {
+            return neutral;
+        }
+        guard::catch(|| f(&self.inner)).unwrap_or(neutral)
+    }
+}
+
+/// `struct qp_engine_error`
+#[repr(C)]
+pub struct CloseInfo {
+    code: u64,
+    app: u32,
+    remote: u32,
+    reason_len: u32,
+    reason: [u8; 256],
+    found: u32,
+}
+
+/// `struct qp_engine_stats`
+#[repr(C)]
+#[derive(Default)]
+pub struct Stats {
+    packets_in: u64,
+    packets_out: u64,
+    packets_lost: u64,
+    bytes_in: u64,
+    bytes_out: u64,
+    rtt_ns: u64,
+    min_rtt_ns: u64,
+    cwnd_bytes: u64,
+    resets_in: u64,
+    stops_in: u64,
+}
+
+/// SAFETY: as qp_engine_accept() in the header.
+unsafe fn make(
+    ret: *mut *mut Conn,
+    config: *mut Config,
+    scid: (*const u8, usize),
+    path: (*const sockaddr, *const sockaddr),
+    server: bool,
+) -> c_int {
+    // SAFETY: the caller's pointers are valid for the call.
+    let (config, scid, local, peer) = unsafe {
+        (
+            &mut (*config).0,
+            std::slice::from_raw_parts(scid.0, scid.1),
+            addr::read(path.0),
+            addr::read(path.1),
+        )
+    };
+    let (Some(local), Some(peer)) = (local, peer) else {
+        return EINVAL;
+    };
+    let scid = ConnectionId::from_ref(scid);
+    let made = guard::catch(|| {
+        if server {
+            quiche::accept(&scid, None, local, peer, config)
+        } else {
+            quiche::connect(None, &scid, local, peer, config)
+        }
+    });
+    match made {
+        Some(Ok(inner)) => {
+            let conn = Box::new(Conn {
+                inner,
+                poisoned: false,
+            });
+            // SAFETY: ret is the caller's pointer variable.
+            unsafe { *ret = Box::into_raw(conn) };
+            0
+        }
+        Some(Err(e)) => error::code(e),
+        None => EENGINE,
+    }
+}
+
+#[no_mangle]
+pub unsafe extern "C" fn qp_engine_accept(
+    ret: *mut *mut Conn,
+    config: *mut Config,
+    scid: *const u8,
+    scid_len: usize,
+    local: *const sockaddr,
+    peer: *const sockaddr,
+) -> c_int {
+    // SAFETY: handed on.
+    unsafe { make(ret, config, (scid, scid_len), (local, peer), true) }
+}
+
+#[no_mangle]
+pub unsafe extern "C" fn qp_engine_connect(
+    ret: *mut *mut Conn,
+    config: *mut Config,
+    scid: *const u8,
+    scid_len: usize,
+    local: *const sockaddr,
+    peer: *const sockaddr,
+) -> c_int {
+    // SAFETY: handed on.
+    unsafe { make(ret, config, (scid, scid_len), (local, peer), false) }
+}
+
+#[no_mangle]
+pub unsafe extern "C" fn qp_engine_conn_free(conn: *mut Conn) {
+    if !conn.is_null() {
+        // SAFETY: made by Box::into_raw above. A destructor that panics leaks the rest.
+        guard::catch(|| drop(unsafe { Box::from_raw(conn) }));
+    }
+}
+
+#[no_mangle]
+pub unsafe extern "C" fn qp_engine_ssl(conn: *mut Conn) -> *mut c_void {
+    use foreign_types_shared::ForeignTypeRef;
+    // SAFETY: a live connection.
+    let conn = unsafe { &mut *conn };
+    let ssl: &mut boring::ssl::SslRef = conn.inner.as_mut();
+    ssl.as_ptr().cast()
+}
+
+#[no_mangle]
+pub unsafe extern "C" fn qp_engine_recv(
+    conn: *mut Conn,
+    data: *mut u8,
+    len: usize,
+    segment: usize,
+    local: *const sockaddr,
+    peer: *const sockaddr,
+) -> c_int {
+    // SAFETY: the caller's pointers are valid for the call and data is not aliased.
+    let (conn, data, to, from) = unsafe {
+        (
+            &mut *conn,
+            std::slice::from_raw_parts_mut(data, len),
+            addr::read(local),
+            addr::read(peer),
+        )
+    };
+    let (Some(to), Some(from)) = (to, from) else {
+        return EINVAL;
+    };
+    conn.guarded(EENGINE, |c| {
+        let mut result = 0;
+        for datagram in data.chunks_mut(segment.max(1)) {
+            match c.recv(datagram, RecvInfo { from, to }) {
+                Ok(_) | Err(Error::Done) => {}
+                Err(e) if result == 0 => result = error::code(e),
+                Err(_) => {}
+            }
+        }
+        result
+    })
+}
+
+#[no_mangle]
+pub unsafe extern "C" fn qp_engine_send(
+    conn: *mut Conn,
+    out: *mut u8,
+    cap: usize,
+    payload: usize,
+    lens: *mut u16,
+    max: usize,
+    local: *mut sockaddr,
+    peer: *mut sockaddr,
+) -> c_int {
+    // SAFETY: the caller's buffers have the sizes it names.
+    let (conn, out, lens) = unsafe {
+        (
+            &mut *conn,
+            std::slice::from_raw_parts_mut(out, cap),
+            std::slice::from_raw_parts_mut(lens, max),
+        )
+    };
+    let mut path: Option<(SocketAddr, SocketAddr)> = None;
+    let made = conn.guarded(EENGINE, |c| {
+        let mut used = 0;
+        let mut count = 0;
+        while count < max && cap - used >= payload {
+            let (from, to) = path.map_or((None, None), |(from, to)| (Some(from), Some(to)));
+            match c.send_on_path(&mut out[used..used + payload], from, to) {
+                Ok((len, info)) => {
+                    path.get_or_insert((info.from, info.to));
+                    lens[count] = len as u16;
+                    used += len;
+                    count += 1;
+                }
+                Err(Error::Done) => break,
+                Err(e) => {
+                    // Nothing the peer did: quiche could not write a packet. Give the connection up.
+                    let _ = c.close(false, 0x1, format!("send: {e:?}").as_bytes());
+                    break;
+                }
+            }
+        }
+        count as c_int
+    });
+    if let Some((from, to)) = path {
+        // SAFETY: both have room for a sockaddr_in6.
+        unsafe {
+            addr::write(from, local);
+            addr::write(to, peer);
+        }
+    }
+    made
+}
+
+#[no_mangle]
+pub unsafe extern "C" fn qp_engine_timeout(conn: *mut Conn) -> u64 {
+    // SAFETY: a live connection.
+    let conn = unsafe { &*conn };
+    conn.peek(u64::MAX, |c| {
+        c.timeout()
+            .map_or(u64::MAX, |d| d.as_nanos().try_into().unwrap_or(u64::MAX))
+    })
+}
+
+#[no_mangle]
+pub unsafe extern "C" fn qp_engine_on_timeout(conn: *mut Conn) {
+    // SAFETY: a live connection.
+    let conn = unsafe { &mut *conn };
+    conn.guarded((), |c| c.on_timeout());
+}
+
+#[no_mangle]
+pub unsafe extern "C" fn qp_engine_close(
+    conn: *mut Conn,
+    app: c_int,
+    code: u64,
+    reason: *const u8,
+    reason_len: usize,
+) -> c_int {
+    // SAFETY: a live connection; reason has reason_len bytes (it may be dangling when that is 0).
+    let (conn, reason) = unsafe {
+        (
+            &mut *conn,
+            if reason_len == 0 {
+                &[][..]
+            } else {
+                std::slice::from_raw_parts(reason, reason_len)
+            },
+        )
+    };
+    conn.guarded(EENGINE, |c| match c.close(app != 0, code, reason) {
+        Ok(()) => 0,
+        Err(e) => error::code(e),
+    })
+}
+
+#[no_mangle]
+pub unsafe extern "C" fn qp_engine_flags(conn: *const Conn) -> u32 {
+    // SAFETY: a live connection.
+    let conn = unsafe { &*conn };
+    const POISONED: u32 = 64;
+    conn.peek(POISONED | 4, |c| {
+        u32::from(c.is_established())
+            | u32::from(c.is_draining()) << 1
+            | u32::from(c.is_closed()) << 2
+            | u32::from(c.is_timed_out()) << 3
+            | u32::from(c.is_resumed()) << 4
+            | u32::from(c.is_in_early_data()) << 5
+            | u32::from(c.local_error().is_some()) << 7
+            | u32::from(c.peer_error().is_some()) << 8
+    })
+}
+
+#[no_mangle]
+pub unsafe extern "C" fn qp_engine_get_error(conn: *const Conn, ret: *mut CloseInfo) {
+    // SAFETY: a live connection, the caller's struct.
+    let (conn, ret) = unsafe { (&*conn, &mut *ret) };
+    ret.found = 0;
+    conn.peek((), |c| {
+        let (error, remote) = match (c.peer_error(), c.local_error()) {
+            (Some(e), _) => (e, true),
+            (None, Some(e)) => (e, false),
+            (None, None) => return,
+        };
+        let len = error.reason.len().min(ret.reason.len());
+        ret.reason[..len].copy_from_slice(&error.reason[..len]);
+        ret.reason_len = len as u32;
+        ret.code = error.error_code;
+        ret.app = error.is_app.into();
+        ret.remote = remote.into();
+        ret.found = 1;
+    });
+}
+
+#[no_mangle]
+pub unsafe extern "C" fn qp_engine_get_stats(conn: *const Conn, ret: *mut Stats) {
+    // SAFETY: a live connection, the caller's struct.
+    let (conn, ret) = unsafe { (&*conn, &mut *ret) };
+    *ret = conn.peek(Stats::default(), |c| {
+        let s = c.stats();
+        let mut stats = Stats {
+            packets_in: s.recv as u64,
+            packets_out: s.sent as u64,
+            packets_lost: s.lost as u64,
+            bytes_in: s.recv_bytes,
+            bytes_out: s.sent_bytes,
+            resets_in: s.reset_stream_count_remote,
+            stops_in: s.stopped_stream_count_remote,
+            ..Stats::default()
+        };
+        if let Some(p) = c.path_stats().find(|p| p.active) {
+            stats.rtt_ns = p.rtt.as_nanos() as u64;
+            stats.min_rtt_ns = p.min_rtt.map_or(0, |d| d.as_nanos() as u64);
+            stats.cwnd_bytes = p.cwnd as u64;
+        }
+        stats
+    });
+}
+
+#[no_mangle]
+pub unsafe extern "C" fn qp_engine_drain_events(conn: *mut Conn) -> c_int {
+    // SAFETY: a live connection.
+    let conn = unsafe { &mut *conn };
+    conn.guarded(0, |c| {
+        let mut count = 0;
+        while c.path_event_next().is_some() || c.retired_scid_next().is_some() {
+            count += 1;
+        }
+        count
+    })
+}
+
+#[no_mangle]
+pub unsafe extern "C" fn qp_engine_panic_for_test(conn: *mut Conn) -> c_int {
+    // SAFETY: a live connection.
+    let conn = unsafe { &mut *conn };
+    conn.guarded(EENGINE, |_| panic!("provoked by a test"))
+}
+
+#[no_mangle]
+pub unsafe extern "C" fn qp_engine_layout(ret: *mut usize) {
+    let sizes = [
+        std::mem::size_of::<Params>(),
+        std::mem::size_of::<CloseInfo>(),
+        std::mem::size_of::<Stats>(),
+    ];
+    // SAFETY: the caller's array has three elements.
+    unsafe { std::ptr::copy_nonoverlapping(sizes.as_ptr(), ret, sizes.len()) };
+}
