@@ -1,0 +1,42 @@
+/* Client: connections to servers. */
+#ifndef QUICPRO_CLIENT_H
+#define QUICPRO_CLIENT_H
+
+#include <quicpro/loop.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct quicpro_client quicpro_client;
+
+/** Makes an HTTP/3 client on a loop. Certificates and host names are verified unless the option
+ *  "verify_peer" is off.
+ *  @param ret     owned by the caller, freed by quicpro_client_free()
+ *  @param loop    must outlive the client
+ *  @param config  borrowed for the call; NULL means the defaults
+ *  @return 0; QUICPRO_ECERT: "ca_file" unreadable (see quicpro_loop_error()); QUICPRO_ENOMEM
+ *  @since 0.1 */
+QUICPRO_API int quicpro_client_new(quicpro_client **ret, quicpro_loop *loop,
+                                   const quicpro_config *config);
+
+/** Ends a client; its connections are closed with H3_NO_ERROR.
+ *  @param client  may be NULL @since 0.1 */
+QUICPRO_API void quicpro_client_free(quicpro_client *client);
+
+/** Starts a connection. Returns at once; QUICPRO_EVENT_CONNECTED or QUICPRO_EVENT_CLOSED follows.
+ *  Requests may be made at once, they wait for the handshake.
+ *  @param host  name or address literal, brackets around IPv6 allowed; borrowed for the call. The
+ *               certificate must name it (RFC 9110 section 4.3.4).
+ *  @param port  1 to 65535
+ *  @param user  handed out in the events of the connection
+ *  @param ret   the connection
+ *  @return 0; QUICPRO_EINVAL; QUICPRO_ELIMIT: "max_connections" are open; QUICPRO_ENOMEM; -errno
+ *  @since 0.1 */
+QUICPRO_API int quicpro_client_connect(quicpro_client *client, const char *host, uint16_t port,
+                                       void *user, quicpro_conn *ret);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

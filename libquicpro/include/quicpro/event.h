@@ -1,0 +1,116 @@
+/* What a loop has to say: one batch of events for each quicpro_loop_run(). */
+#ifndef QUICPRO_EVENT_H
+#define QUICPRO_EVENT_H
+
+#include <quicpro/base.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+enum quicpro_event_type {
+    /* The handshake is done; requests travel. conn. */
+    QUICPRO_EVENT_CONNECTED = 1,
+    /* The connection has ended, its handle is stale from here on; every open stream had its RESET
+     * before. error: 0 if somebody closed it without an error, else why; code: the wire code;
+     * flags: QUICPRO_FLAG_REMOTE (the peer closed), QUICPRO_FLAG_APP (an HTTP/3 code); data, len:
+     * one line of text for people, NUL-terminated, bytes of the peer escaped. */
+    QUICPRO_EVENT_CLOSED = 2,
+    /* Server: a request's field section. data, len: array of len quicpro_field, the
+     * pseudo-header fields first. QUICPRO_FLAG_FIN: it has no body. */
+    QUICPRO_EVENT_REQUEST = 3,
+    /* Client: a response's field section. code: the status. QUICPRO_FLAG_INFORMATIONAL: 1xx,
+     * another one follows. data, len as for REQUEST (":status" first). */
+    QUICPRO_EVENT_RESPONSE = 4,
+    /* Bytes of a message body. data, len; len may be 0 with QUICPRO_FLAG_FIN. */
+    QUICPRO_EVENT_DATA = 5,
+    /* A trailer section; always QUICPRO_FLAG_FIN. data, len as for REQUEST. */
+    QUICPRO_EVENT_TRAILERS = 6,
+    /* The stream ended before its time; its handle is stale. code: the HTTP/3 code; error: why.
+     * QUICPRO_FLAG_REMOTE: the peer's doing. data, len: one line of text as for CLOSED. */
+    QUICPRO_EVENT_RESET = 7,
+    /* A stream whose quicpro_stream_write() returned QUICPRO_EAGAIN takes bytes again. */
+    QUICPRO_EVENT_WRITABLE = 8,
+    /* The peer will answer no new requests on conn (RFC 9114 section 5.2). code: the id it named. */
+    QUICPRO_EVENT_GOAWAY = 9,
+    /* A server told to shut down has lost its last connection. user: the server's user pointer. */
+    QUICPRO_EVENT_DRAINED = 10,
+};
+
+enum quicpro_flag {
+    QUICPRO_FLAG_FIN = 1,           /* nothing follows in this direction */
+    QUICPRO_FLAG_REMOTE = 2,        /* the peer did it */
+    QUICPRO_FLAG_APP = 4,           /* code is an HTTP/3 code, not a transport code */
+    QUICPRO_FLAG_INFORMATIONAL = 8, /* a 1xx response */
+};
+
+/** One event: 64 bytes, the same on every platform with 64-bit pointers. Fields that a type does
+ *  not name above are zero. */
+typedef struct quicpro_event {
+    uint16_t type;         /* enum quicpro_event_type */
+    uint16_t flags;        /* enum quicpro_flag */
+    int32_t error;         /* 0 or a QUICPRO_E... code */
+    quicpro_conn conn;
+    quicpro_stream stream; /* 0 for events of a whole connection */
+    uint64_t code;
+    const void *data;      /* owned by the loop until its next run */
+    size_t len;
+    uint64_t stream_id;    /* QUIC stream id (RFC 9000 section 2.1) */
+    void *user;            /* as the application set it on the stream, else on the connection */
+} quicpro_event;
+
+/** One field of a field section: 16 bytes. Offsets count from quicpro_batch.text. */
+typedef struct quicpro_field {
+    uint32_t name;      /* name_len 0: index for quicpro_known_name(); else offset of the name */
+    uint32_t name_len;  /* bytes */
+    uint32_t value;     /* offset of the value */
+    uint32_t value_len; /* bytes */
+} quicpro_field;
+
+/** All events of one run, in the order they happened. */
+typedef struct quicpro_batch {
+    const quicpro_event *events;
+    size_t event_count;
+    const quicpro_field *fields; /* those of all field sections, one after the other */
+    size_t field_count;
+    const char *text; /* the bytes of all fields of the batch */
+    size_t text_len;
+} quicpro_batch;
+
+/** A well-known field name.
+ *  @param index  from 0, as in quicpro_field.name
+ *  @param len    where its length in bytes goes; may be NULL
+ *  @return a static, NUL-terminated string in lower case, or NULL past the end
+ *  @since 0.1 */
+QUICPRO_API const char *quicpro_known_name(uint32_t index, size_t *len);
+
+/** Name of a field, whichever way it is stored.
+ *  @param len  where its length in bytes goes
+ *  @return not NUL-terminated; valid as long as the batch
+ *  @since 0.1 */
+QUICPRO_API const char *quicpro_field_name(const quicpro_batch *batch, const quicpro_field *field,
+                                           size_t *len);
+
+/** Value of a field.
+ *  @param len  where its length in bytes goes
+ *  @return not NUL-terminated; valid as long as the batch
+ *  @since 0.1 */
+QUICPRO_API const char *quicpro_field_value(const quicpro_batch *batch, const quicpro_field *field,
+                                            size_t *len);
+
+/** Looks for a field by name in the field section of an event.
+ *  @param event  a REQUEST, RESPONSE or TRAILERS of this batch
+ *  @param name   lower case, NUL-terminated, ":path" and the like included
+ *  @param len    where the value's length in bytes goes
+ *  @return the first such value, not NUL-terminated, or NULL
+ *  @since 0.1 */
+QUICPRO_API const char *quicpro_event_field(const quicpro_batch *batch, const quicpro_event *event,
+                                            const char *name, size_t *len);
+
+/** Name of an event type, such as "REQUEST". @return a static string @since 0.1 */
+QUICPRO_API const char *quicpro_event_name(unsigned type);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,56 @@
+/* Server: sockets that accept connections. */
+#ifndef QUICPRO_SERVER_H
+#define QUICPRO_SERVER_H
+
+#include <quicpro/loop.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct quicpro_server quicpro_server;
+
+/** Makes an HTTP/3 server on a loop; it listens nowhere yet.
+ *  @param ret     owned by the caller, freed by quicpro_server_free()
+ *  @param loop    must outlive the server
+ *  @param config  "cert_file" and "key_file" must be set; borrowed for the call
+ *  @return 0; QUICPRO_ECERT: certificate or key missing, unreadable or not a pair (see
+ *          quicpro_loop_error()); QUICPRO_EVALUE; QUICPRO_ENOMEM
+ *  @since 0.1 */
+QUICPRO_API int quicpro_server_new(quicpro_server **ret, quicpro_loop *loop,
+                                   const quicpro_config *config);
+
+/** Ends a server; its connections are closed with H3_NO_ERROR, without waiting for requests.
+ *  @param server  may be NULL @since 0.1 */
+QUICPRO_API void quicpro_server_free(quicpro_server *server);
+
+/** Opens a UDP socket for each address the name has. May be called several times.
+ *  @param host  name or address literal; NULL means all addresses, IPv4 and IPv6
+ *  @param port  0 lets the kernel choose one
+ *  @return the port; -EADDRINUSE, -EACCES and other -errno of bind(2); QUICPRO_ERESOLVE
+ *  @since 0.1 */
+QUICPRO_API int quicpro_server_listen(quicpro_server *server, const char *host, uint16_t port);
+
+/** Takes over a bound UDP socket.
+ *  @param fd  moved to the server on success
+ *  @return its port; QUICPRO_EINVAL: not a bound UDP socket; -errno
+ *  @since 0.1 */
+QUICPRO_API int quicpro_server_listen_fd(quicpro_server *server, int fd);
+
+/** Stops politely: no new connections, GOAWAY on the old ones, each closes when its open requests
+ *  are answered (RFC 9114 section 5.2). QUICPRO_EVENT_DRAINED tells the end. @since 0.1 */
+QUICPRO_API void quicpro_server_shutdown(quicpro_server *server);
+
+/** Closes every connection now with H3_NO_ERROR, requests or not. @since 0.1 */
+QUICPRO_API void quicpro_server_abort(quicpro_server *server);
+
+/** @param user  handed out in QUICPRO_EVENT_DRAINED @since 0.1 */
+QUICPRO_API void quicpro_server_set_user(quicpro_server *server, void *user);
+
+/** Connections open now. @since 0.1 */
+QUICPRO_API size_t quicpro_server_connections(const quicpro_server *server);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,43 @@
+/* The events of one run while they are being made. Cores append, the loop hands the result out. */
+#ifndef QP_BASE_BATCH_H
+#define QP_BASE_BATCH_H
+
+#include <quicpro/event.h>
+
+#include "base/buf.h"
+
+struct qp_batch {
+    struct qp_buf events; /* quicpro_event; `data` of field sections is an index until sealed */
+    struct qp_buf fields; /* quicpro_field */
+    struct qp_buf text;
+    struct qp_arena data;   /* bodies */
+    struct qp_arena notes;  /* texts: apart, because a caller may be reading into `data` */
+    quicpro_batch view;     /* what the application sees, after qp_batch_seal() */
+    uint64_t serial;        /* set by the owner: tells one filling from another */
+    bool failed;            /* something did not fit into memory */
+};
+
+void qp_batch_init(struct qp_batch *batch);
+void qp_batch_done(struct qp_batch *batch);
+void qp_batch_reset(struct qp_batch *batch);
+size_t qp_batch_count(const struct qp_batch *batch);
+/* A zeroed event behind the last; NULL when out of memory (and `failed` is set). */
+quicpro_event *qp_batch_add(struct qp_batch *batch, unsigned type);
+/* The last event, or NULL. */
+quicpro_event *qp_batch_last(struct qp_batch *batch);
+/* A field of the field section that is being made. name NULL: name_id is a known name. 0;
+ * QUICPRO_ENOMEM (and `failed` is set); QUICPRO_EPROTO: a name of no bytes. */
+int qp_batch_field(struct qp_batch *batch, const void *name, size_t name_len, uint32_t name_id,
+                   const void *value, size_t value_len);
+/* Where the next field section starts, to be given to qp_batch_fields_from(). */
+size_t qp_batch_field_mark(const struct qp_batch *batch);
+/* Makes event own the fields since mark. */
+void qp_batch_fields_from(struct qp_batch *batch, quicpro_event *event, size_t mark);
+/* Drops the fields since mark. */
+void qp_batch_fields_drop(struct qp_batch *batch, size_t mark);
+/* A copy of text that lives as long as the batch; NULL when out of memory. */
+const char *qp_batch_text(struct qp_batch *batch, const char *text);
+/* Turns indexes into pointers; nothing may be added afterwards. */
+const quicpro_batch *qp_batch_seal(struct qp_batch *batch);
+
+#endif

@@ -1,0 +1,99 @@
+/* What servers and clients have in common. */
+#include "loop/loop.h"
+
+#include "os/random.h"
+#include "quic/tls.h"
+
+enum { H3_NO_ERROR = 0x100 };
+
+int qp_endpoint_init(struct qp_endpoint *endpoint, struct quicpro_loop *loop,
+                     const quicpro_config *config, bool server)
+{
+    struct qp_options *o = &endpoint->options;
+    struct ssl_ctx_st *tls;
+    *endpoint = (struct qp_endpoint){.loop = loop, .server = server};
+    loop->error[0] = '\0';
+    int r = qp_options_copy(o, config);
+    if (r < 0)
+        return r;
+    r = (server ? qp_tls_server_new : qp_tls_client_new)(&tls, o, loop->error, sizeof(loop->error));
+    if (r < 0) {
+        qp_options_done(o);
+        return r;
+    }
+    r = qp_conn_factory_init(&endpoint->factory, &qp_engine_quiche, o, tls);
+    if (r < 0) {
+        qp_tls_free(tls);
+        qp_options_done(o);
+        return r;
+    }
+    endpoint->h3_options = (struct qp_h3_options){
+        .max_field_section_bytes = o->max_field_section_bytes,
+        .qpack_max_table_bytes = o->qpack_max_table_bytes,
+        .qpack_blocked_streams = o->qpack_blocked_streams,
+        .max_streams_bidi = o->initial_max_streams_bidi,
+        .send_queue_bytes = o->send_queue_bytes,
+        .max_pending_requests = o->max_pending_requests,
+        .random = qp_random,
+    };
+    endpoint->next = loop->endpoints;
+    loop->endpoints = endpoint;
+    return 0;
+}
+
+/* Calls visit for each link of an endpoint. */
+static void each_link(struct qp_endpoint *endpoint, void (*visit)(struct qp_link *link))
+{
+    uint32_t cursor = 0;
+    quicpro_handle handle;
+    struct qp_link *link;
+    while ((link = qp_slab_next(&endpoint->loop->links, &cursor, &handle)) != NULL)
+        if (link->endpoint == endpoint)
+            visit(link);
+}
+
+static void close_link(struct qp_link *link)
+{
+    if (link->state != QP_LINK_ENDED)
+        qp_link_close(link, H3_NO_ERROR, "");
+}
+
+void qp_endpoint_abort(struct qp_endpoint *endpoint)
+{
+    each_link(endpoint, close_link);
+}
+
+/* Silently: whoever frees an endpoint wants no more events of it. */
+static void drop_link(struct qp_link *link)
+{
+    qp_link_free(link);
+}
+
+void qp_endpoint_done(struct qp_endpoint *endpoint)
+{
+    struct quicpro_loop *loop = endpoint->loop;
+    endpoint->drained = true;
+    qp_endpoint_abort(endpoint);
+    quicpro_loop_flush(loop); /* the peers hear of it */
+    each_link(endpoint, drop_link);
+    while (endpoint->ports != NULL)
+        qp_port_free(endpoint->ports);
+    for (struct qp_endpoint **at = &loop->endpoints; *at != NULL; at = &(*at)->next)
+        if (*at == endpoint) {
+            *at = endpoint->next;
+            break;
+        }
+    qp_conn_factory_done(&endpoint->factory);
+    qp_options_done(&endpoint->options);
+}
+
+void qp_endpoint_check_drained(struct qp_endpoint *endpoint)
+{
+    if (!endpoint->shutdown || endpoint->drained || endpoint->open != 0)
+        return;
+    quicpro_event *event = qp_batch_add(&endpoint->loop->batch, QUICPRO_EVENT_DRAINED);
+    if (event == NULL)
+        return;
+    event->user = endpoint->user;
+    endpoint->drained = true;
+}

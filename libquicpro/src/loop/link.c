@@ -1,0 +1,320 @@
+/* A connection on the loop: made, looked at, flushed, ended. */
+#include "loop/loop.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "os/random.h"
+
+enum {
+    READ_MAX = 262144,  /* bytes of bodies of one connection in one run, so that all get theirs */
+    MAX_SEGMENTS = 64,  /* of one train */
+};
+
+enum { H3_NO_ERROR = 0x100 };
+
+struct qp_link *qp_link_new(struct qp_endpoint *endpoint)
+{
+    quicpro_handle handle;
+    struct qp_link *link = qp_slab_take(&endpoint->loop->links, &handle);
+    if (link == NULL)
+        return NULL;
+    link->loop = endpoint->loop;
+    link->endpoint = endpoint;
+    link->handle = handle;
+    link->timer.at = QUICPRO_FOREVER;
+    endpoint->open++;
+    return link;
+}
+
+struct qp_link *qp_link_get(struct quicpro_loop *loop, quicpro_conn conn)
+{
+    struct qp_link *link = qp_slab_get(&loop->links, conn);
+    return link == NULL || link->state == QP_LINK_ENDED ? NULL : link;
+}
+
+static void forget_odcid(struct qp_link *link)
+{
+    if (link->odcid_len != 0)
+        qp_cid_map_remove(&link->loop->cids, link->odcid, link->odcid_len);
+    link->odcid_len = 0;
+}
+
+/* Leaves the counts of its endpoint. */
+static void uncount(struct qp_link *link)
+{
+    if (link->state == QP_LINK_ENDED)
+        return;
+    if (link->state == QP_LINK_HANDSHAKE)
+        link->endpoint->handshakes--;
+    link->endpoint->open--;
+    link->state = QP_LINK_ENDED;
+}
+
+void qp_link_free(struct qp_link *link)
+{
+    struct quicpro_loop *loop = link->loop;
+    uncount(link);
+    if (link->dirty) {
+        struct qp_link **at = &loop->dirty;
+        while (*at != link)
+            at = &(*at)->next_dirty;
+        *at = link->next_dirty;
+        if (loop->dirty_tail == &link->next_dirty)
+            loop->dirty_tail = at;
+    }
+    if (link->conn.impl != NULL) {
+        qp_h3_done(&link->h3);
+        qp_cid_map_remove(&loop->cids, link->conn.scid, QP_CID_LEN);
+        forget_odcid(link);
+        qp_conn_done(&link->conn);
+    }
+    qp_heap_set(&loop->timers, &link->timer, QUICPRO_FOREVER);
+    if (link->target != NULL) {
+        if (link->target->resolve != NULL) {
+            qp_resolve_free(link->target->resolve);
+            loop->resolving--;
+        }
+        free(link->target);
+    }
+    free(link->close_reason);
+    if (link->port != NULL && link->port->link == link)
+        qp_port_free(link->port);
+    qp_slab_put(&loop->links, link->handle);
+}
+
+void qp_link_mark_dirty(struct qp_link *link)
+{
+    struct quicpro_loop *loop = link->loop;
+    if (link->dirty)
+        return;
+    link->dirty = true;
+    link->next_dirty = NULL;
+    *loop->dirty_tail = link;
+    loop->dirty_tail = &link->next_dirty;
+}
+
+int qp_link_add_cid(struct qp_link *link, const uint8_t *cid, size_t len)
+{
+    return qp_cid_map_put(&link->loop->cids, cid, len, (uint32_t)link->handle); /* tag is 0 */
+}
+
+void qp_link_make_cid(struct quicpro_loop *loop, uint8_t out[QP_CID_LEN])
+{
+    uint8_t random[15];
+    do {
+        qp_random(random, sizeof(random));
+        qp_cid_make(out, &loop->cid_layout, random);
+    } while (qp_cid_map_get(&loop->cids, out, QP_CID_LEN) >= 0);
+}
+
+void qp_link_begin(struct qp_link *link, quicpro_tstamp now)
+{
+    const struct qp_endpoint *endpoint = link->endpoint;
+    void *user = link->h3.user;
+    link->state = QP_LINK_HANDSHAKE;
+    link->endpoint->handshakes++;
+    link->loop->connections_made++;
+    link->handshake_until = now + endpoint->options.handshake_timeout_ms * QUICPRO_MILLISECOND;
+    if (link->h3.conn == NULL) { /* a client's requests may be waiting in it already */
+        qp_h3_init(&link->h3, &link->conn, &endpoint->h3_options, &link->loop->batch,
+                   &link->loop->streams, link->handle);
+        link->h3.user = user;
+    }
+    qp_link_mark_dirty(link);
+}
+
+void qp_link_end(struct qp_link *link, const struct qp_conn_close *close)
+{
+    struct qp_batch *batch = &link->loop->batch;
+    void *user = link->h3.user;
+    if (link->state == QP_LINK_ENDED)
+        return;
+    if (link->h3.conn != NULL)
+        qp_h3_lost(&link->h3, close);
+    uncount(link);
+    quicpro_event *event = qp_batch_add(batch, QUICPRO_EVENT_CLOSED);
+    if (event != NULL) {
+        event->conn = link->handle;
+        event->error = close->error;
+        event->code = close->code;
+        event->user = user;
+        event->flags = (uint16_t)((close->remote ? QUICPRO_FLAG_REMOTE : 0) |
+                                  (close->app ? QUICPRO_FLAG_APP : 0));
+        event->data = qp_batch_text(batch, close->text);
+        event->len = event->data == NULL ? 0 : strlen(close->text);
+    }
+    if (close->error == QUICPRO_EENGINE)
+        link->loop->panics++;
+    qp_log(&link->loop->log, close->error == 0 ? QUICPRO_LOG_DEBUG : QUICPRO_LOG_INFO,
+           "connection closed: %s", close->text);
+    qp_endpoint_check_drained(link->endpoint);
+}
+
+static void established(struct qp_link *link)
+{
+    quicpro_event *event;
+    link->state = QP_LINK_OPEN;
+    link->endpoint->handshakes--;
+    forget_odcid(link);
+    if (qp_h3_start(&link->h3) < 0) {
+        qp_conn_fail(&link->conn, false, 1, "out of memory");
+        return;
+    }
+    if (link->endpoint->shutdown)
+        qp_h3_shutdown(&link->h3);
+    event = qp_batch_add(&link->loop->batch, QUICPRO_EVENT_CONNECTED);
+    if (event == NULL)
+        return;
+    event->conn = link->handle;
+    event->user = link->h3.user;
+}
+
+void qp_link_close(struct qp_link *link, uint64_t code, const char *reason)
+{
+    if (link->state == QP_LINK_RESOLVING) {
+        const struct qp_conn_close close = {.code = code, .app = true, .text = "closed by us"};
+        qp_link_end(link, &close);
+    } else if (link->close_reason == NULL) {
+        link->close_reason = strdup(reason);
+        link->close_code = code;
+    }
+    qp_link_mark_dirty(link);
+}
+
+/* Whether the connection is over, and how: 0 no, QP_ENGINE_DRAINING or QP_ENGINE_CLOSED. A closing
+ * packet that the engine does not make when asked (quiche makes none for an application while a
+ * handshake packet waits to be repeated) is not waited for: the peer's idle timeout does the rest. */
+static uint32_t over(const struct qp_link *link)
+{
+    uint32_t flags = link->conn.engine->flags(link->conn.impl);
+    if (flags & QP_ENGINE_CLOSED)
+        return QP_ENGINE_CLOSED;
+    if (flags & QP_ENGINE_DRAINING)
+        return QP_ENGINE_DRAINING;
+    return (flags & QP_ENGINE_LOCAL_ERROR) && link->close_tried ? QP_ENGINE_CLOSED : 0;
+}
+
+static void report_end(struct qp_link *link)
+{
+    struct qp_conn_close close;
+    if (!over(link) || link->state == QP_LINK_ENDED)
+        return;
+    qp_conn_get_close(&link->conn, &close);
+    if (link->handshake_expired)
+        close.error = QUICPRO_EHANDSHAKE;
+    qp_link_end(link, &close);
+}
+
+void qp_link_process(struct qp_link *link, quicpro_tstamp now)
+{
+    link->fed = false;
+    if (link->conn.impl == NULL || link->state == QP_LINK_ENDED)
+        return;
+    const struct qp_engine_ops *engine = link->conn.engine;
+    engine->drain_events(link->conn.impl);
+    if (link->state == QP_LINK_HANDSHAKE &&
+        (engine->flags(link->conn.impl) & QP_ENGINE_ESTABLISHED))
+        established(link);
+    if (link->state == QP_LINK_OPEN)
+        qp_h3_read(&link->h3, now, READ_MAX);
+    report_end(link);
+}
+
+/* Runs of packets of one size become one train each (the last of a run may be shorter). */
+static bool send_packets(struct qp_link *link, const uint16_t *lens, int count,
+                         const struct qp_addr *local, const struct qp_addr *peer)
+{
+    const uint8_t *data = link->loop->out;
+    bool open = true;
+    for (int i = 0; i < count && open;) {
+        size_t segment = lens[i], len = 0;
+        do
+            len += lens[i++];
+        while (i < count && lens[i - 1] == segment && lens[i] <= segment);
+        open = qp_port_send(link->port, local, peer, data, len, segment);
+        data += len;
+    }
+    return open;
+}
+
+/* Makes and sends packets up to max_bytes. True: there may be more. */
+static bool send_all(struct qp_link *link, size_t max_bytes)
+{
+    const struct qp_engine_ops *engine = link->conn.engine;
+    const size_t payload = (size_t)link->endpoint->options.max_udp_payload_bytes;
+    struct qp_addr local = {0}, peer = {0};
+    uint16_t lens[MAX_SEGMENTS];
+    for (size_t total = 0; total < max_bytes;) {
+        int n = engine->send(link->conn.impl, link->loop->out, QP_OUT_BYTES, payload, lens,
+                             MAX_SEGMENTS, &local.sa, &peer.sa);
+        if (n <= 0)
+            return false;
+        for (int i = 0; i < n; i++)
+            total += lens[i];
+        if (!send_packets(link, lens, n, &local, &peer))
+            return true;
+    }
+    return true;
+}
+
+static void set_timer(struct qp_link *link, quicpro_tstamp now)
+{
+    uint64_t span = link->conn.engine->timeout(link->conn.impl);
+    quicpro_tstamp at = span == UINT64_MAX ? QUICPRO_FOREVER : now + span;
+    if (link->state == QP_LINK_HANDSHAKE && link->handshake_until < at)
+        at = link->handshake_until;
+    qp_heap_set(&link->loop->timers, &link->timer, at);
+}
+
+bool qp_link_flush(struct qp_link *link, quicpro_tstamp now)
+{
+    const size_t burst = (size_t)link->endpoint->options.burst_bytes;
+    bool more = false;
+    if (link->conn.impl == NULL) { /* a client's, without an address yet or for ever */
+        if (link->state == QP_LINK_ENDED)
+            qp_link_free(link);
+        return false;
+    }
+    if (link->port->left != NULL) { /* the kernel takes no more: come back when it does */
+        qp_link_mark_dirty(link);
+        return false;
+    }
+    if (link->state == QP_LINK_OPEN)
+        more = qp_h3_write(&link->h3, burst);
+    more |= send_all(link, burst);
+    if (link->close_reason != NULL ||
+        (!more && link->state == QP_LINK_OPEN && qp_h3_drained(&link->h3))) {
+        const bool app = link->state == QP_LINK_OPEN;
+        qp_conn_close(&link->conn, app,
+                      !app ? 0 : link->close_reason == NULL ? H3_NO_ERROR : link->close_code,
+                      link->close_reason == NULL ? "" : link->close_reason);
+        more = send_all(link, burst);
+    }
+    if (more && link->port->left != NULL) {
+        qp_link_mark_dirty(link);
+        more = false;
+    }
+    more |= qp_h3_has_unread(&link->h3);
+    if (link->conn.engine->flags(link->conn.impl) & QP_ENGINE_LOCAL_ERROR)
+        link->close_tried = true;
+    uint32_t end = over(link);
+    if (end == QP_ENGINE_CLOSED && link->state == QP_LINK_ENDED) {
+        qp_link_free(link);
+        return false;
+    }
+    set_timer(link, now);
+    return more || (end && link->state != QP_LINK_ENDED); /* the next run reports it */
+}
+
+void qp_link_on_timer(struct qp_link *link, quicpro_tstamp now)
+{
+    if (link->state == QP_LINK_HANDSHAKE && link->handshake_until <= now) {
+        link->handshake_expired = true;
+        qp_conn_fail(&link->conn, false, 0, "handshake timeout");
+    }
+    link->conn.engine->on_timeout(link->conn.impl);
+    link->fed = true;
+    qp_link_mark_dirty(link);
+}

@@ -1,0 +1,256 @@
+/* The public loop: run, flush, wait. */
+#include "loop/loop.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "os/clock.h"
+#include "os/random.h"
+
+enum { DEFAULT_BUDGET = 256 };
+
+int qp_loop_fail(struct quicpro_loop *loop, int error, const char *format, ...)
+{
+    va_list ap;
+    va_start(ap, format);
+    vsnprintf(loop->error, sizeof(loop->error), format, ap);
+    va_end(ap);
+    return error;
+}
+
+static bool ours(const quicpro_loop *loop)
+{
+    return qp_fork_guard_is_ours(loop->guard);
+}
+
+int quicpro_loop_new(quicpro_loop **ret, const quicpro_config *config)
+{
+    if (ret == NULL)
+        return QUICPRO_EINVAL;
+    quicpro_loop *loop = calloc(1, sizeof(*loop));
+    if (loop == NULL)
+        return QUICPRO_ENOMEM;
+    uint8_t key[16];
+    int r = qp_options_copy(&loop->options, config);
+    if (r < 0) {
+        free(loop);
+        return r;
+    }
+    qp_random(key, sizeof(key));
+    qp_random(&loop->cid_layout.k, 1);
+    loop->udp = &qp_udp_epoll;
+    loop->dirty_tail = &loop->dirty;
+    qp_batch_init(&loop->batch);
+    qp_batch_init(&loop->handed);
+    loop->batch.serial = 1;
+    qp_slab_init(&loop->links, sizeof(struct qp_link), 0);
+    qp_slab_init(&loop->streams, sizeof(struct qp_h3_stream), 0);
+    loop->streams.tag = QP_SLAB_TAG; /* no stream has the handle of a connection */
+    qp_cid_map_init(&loop->cids, key);
+    loop->out = malloc(QP_OUT_BYTES);
+    loop->guard = qp_fork_guard_new();
+    r = loop->out == NULL || loop->guard == NULL ? QUICPRO_ENOMEM
+                                                 : loop->udp->poller_new(&loop->poller);
+    if (r < 0) {
+        loop->poller = NULL;
+        quicpro_loop_free(loop);
+        return r;
+    }
+    *ret = loop;
+    return 0;
+}
+
+void quicpro_loop_free(quicpro_loop *loop)
+{
+    if (loop == NULL)
+        return;
+    qp_heap_done(&loop->timers);
+    qp_cid_map_done(&loop->cids);
+    qp_slab_done(&loop->streams);
+    qp_slab_done(&loop->links);
+    qp_batch_done(&loop->batch);
+    qp_batch_done(&loop->handed);
+    if (loop->poller != NULL)
+        loop->udp->poller_free(loop->poller);
+    qp_fork_guard_free(loop->guard);
+    qp_options_done(&loop->options);
+    free(loop->out);
+    free(loop);
+}
+
+static void receive_all(quicpro_loop *loop, quicpro_tstamp now, size_t budget)
+{
+    struct qp_udp_socket *socket;
+    bool readable, writable;
+    while ((socket = loop->udp->next_ready(loop->poller, &readable, &writable)) != NULL) {
+        struct qp_port *port = socket->owner;
+        if (writable)
+            qp_port_send_left(port);
+        if (readable)
+            qp_port_receive(port, now, budget);
+        if (qp_batch_count(&loop->batch) >= budget)
+            break;
+    }
+}
+
+static void run_timers(quicpro_loop *loop, quicpro_tstamp now)
+{
+    struct qp_timer *timer;
+    while ((timer = qp_heap_first(&loop->timers)) != NULL && timer->at <= now) {
+        qp_heap_set(&loop->timers, timer, QUICPRO_FOREVER);
+        qp_link_on_timer(QP_LINK_OF_TIMER(timer), now);
+    }
+}
+
+static void poll_resolvers(quicpro_loop *loop, quicpro_tstamp now)
+{
+    uint32_t cursor = 0;
+    quicpro_handle handle;
+    struct qp_link *link;
+    while (loop->resolving != 0 && (link = qp_slab_next(&loop->links, &cursor, &handle)) != NULL)
+        if (link->state == QP_LINK_RESOLVING)
+            qp_client_poll_resolver(link, now);
+}
+
+/* What was filled becomes the application's; what it had so far is filled anew. */
+static int hand_out(quicpro_loop *loop, const quicpro_batch **ret)
+{
+    struct qp_batch filled = loop->batch;
+    loop->batch = loop->handed;
+    loop->handed = filled;
+    qp_batch_reset(&loop->batch);
+    loop->batch.serial = filled.serial + 1;
+    if (filled.failed)
+        return QUICPRO_ENOMEM;
+    *ret = qp_batch_seal(&loop->handed);
+    return (int)(*ret)->event_count;
+}
+
+int quicpro_loop_run(quicpro_loop *loop, size_t budget, const quicpro_batch **ret)
+{
+    if (loop == NULL || ret == NULL)
+        return QUICPRO_EINVAL;
+    if (!ours(loop))
+        return QUICPRO_EFORK;
+    quicpro_tstamp now = qp_clock_now();
+    if (budget == 0)
+        budget = DEFAULT_BUDGET;
+    loop->again = false;
+    receive_all(loop, now, budget);
+    run_timers(loop, now);
+    if (loop->resolving != 0)
+        poll_resolvers(loop, now);
+    for (struct qp_link *link = loop->dirty; link != NULL; link = link->next_dirty)
+        if (link->fed)
+            qp_link_process(link, now);
+    return hand_out(loop, ret);
+}
+
+int quicpro_loop_flush(quicpro_loop *loop)
+{
+    if (loop == NULL)
+        return QUICPRO_EINVAL;
+    if (!ours(loop))
+        return QUICPRO_EFORK;
+    if (loop->dirty != NULL) {
+        quicpro_tstamp now = qp_clock_now();
+        struct qp_link *link = loop->dirty;
+        loop->dirty = NULL;
+        loop->dirty_tail = &loop->dirty;
+        while (link != NULL) {
+            struct qp_link *next = link->next_dirty;
+            link->dirty = false;
+            if (qp_link_flush(link, now)) {
+                link->fed = true;
+                qp_link_mark_dirty(link);
+                loop->again = true;
+            }
+            link = next;
+        }
+    }
+    if (qp_batch_count(&loop->batch) != 0)
+        loop->again = true;
+    const struct qp_timer *first = qp_heap_first(&loop->timers);
+    loop->udp->arm(loop->poller, loop->again ? 0 : first == NULL ? QUICPRO_FOREVER : first->at);
+    return 0;
+}
+
+int quicpro_loop_wait(quicpro_loop *loop, quicpro_tstamp timeout)
+{
+    if (loop == NULL)
+        return QUICPRO_EINVAL;
+    if (!ours(loop))
+        return QUICPRO_EFORK;
+    int r = loop->udp->wait(loop->poller, loop->again ? 0 : timeout);
+    if (r > 0)
+        loop->wakeups++;
+    return loop->again && r == 0 ? 1 : r;
+}
+
+void quicpro_loop_wake(quicpro_loop *loop)
+{
+    loop->udp->wake(loop->poller);
+}
+
+int quicpro_loop_fd(const quicpro_loop *loop)
+{
+    return loop->udp->poller_fd(loop->poller);
+}
+
+int quicpro_loop_wants(const quicpro_loop *loop)
+{
+    return QUICPRO_WANT_READABLE | (loop->again ? QUICPRO_WANT_RUN : 0);
+}
+
+quicpro_tstamp quicpro_loop_expiry(const quicpro_loop *loop)
+{
+    (void)loop;
+    return QUICPRO_FOREVER; /* epoll's descriptor covers the timers */
+}
+
+quicpro_tstamp quicpro_now(void)
+{
+    return qp_clock_now();
+}
+
+void quicpro_loop_set_log(quicpro_loop *loop, quicpro_log_fn *fn, void *user, int level)
+{
+    loop->log = (struct qp_log){fn, user, level};
+}
+
+const char *quicpro_loop_error(const quicpro_loop *loop)
+{
+    return loop->error;
+}
+
+int quicpro_loop_get_stats(const quicpro_loop *loop, quicpro_loop_stats *stats)
+{
+    if (loop == NULL || stats == NULL || stats->size < sizeof(*stats))
+        return QUICPRO_EINVAL;
+    const struct qp_udp_counts *counts = loop->udp->counts(loop->poller);
+    const size_t size = stats->size;
+    uint64_t open = 0;
+    for (const struct qp_endpoint *e = loop->endpoints; e != NULL; e = e->next)
+        open += e->open;
+    *stats = (quicpro_loop_stats){
+        .size = size,
+        .wakeups = loop->wakeups,
+        .datagrams_in = loop->datagrams_in,
+        .datagrams_out = loop->datagrams_out,
+        .bytes_in = loop->bytes_in,
+        .bytes_out = loop->bytes_out,
+        .syscalls_in = counts->syscalls_in,
+        .syscalls_out = counts->syscalls_out,
+        .dropped_in = loop->dropped_in,
+        .send_blocked = loop->send_blocked,
+        .connections = open,
+        .connections_made = loop->connections_made,
+        .streams = loop->streams.used,
+        .streams_made = loop->streams.made,
+        .panics = loop->panics,
+    };
+    return 0;
+}

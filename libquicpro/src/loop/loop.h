@@ -1,0 +1,167 @@
+/* The loop's own structures: who owns what.
+ *
+ *   loop ── endpoints (a server or a client each) ── ports (sockets)
+ *     └──── links (connections), each of one endpoint, on one port
+ *
+ * A link is in `dirty` while something may have to be sent or looked at; quicpro_loop_run() fills
+ * it, quicpro_loop_flush() empties it. */
+#ifndef QP_LOOP_LOOP_H
+#define QP_LOOP_LOOP_H
+
+#include <quicpro/client.h>
+#include <quicpro/http.h>
+#include <quicpro/server.h>
+
+#include "base/batch.h"
+#include "base/hash.h"
+#include "base/heap.h"
+#include "base/log.h"
+#include "base/options.h"
+#include "base/slab.h"
+#include "h3/session.h"
+#include "os/addr.h"
+#include "os/fork.h"
+#include "os/resolve.h"
+#include "os/udp.h"
+#include "quic/cid.h"
+#include "quic/conn.h"
+
+/* A socket of an endpoint, with the one train the kernel did not take: packets that are made count
+ * as sent, so they wait here, and nothing more is made for this socket until they are gone. */
+struct qp_port {
+    struct qp_udp_socket socket; /* .owner is the port */
+    struct qp_endpoint *endpoint;
+    struct qp_link *link; /* client: the one connection it serves */
+    struct qp_port *next;
+    uint8_t *left; /* malloc'd; NULL: nothing */
+    size_t left_len, left_segment;
+    struct qp_addr left_local, left_peer;
+};
+
+struct qp_endpoint {
+    struct quicpro_loop *loop;
+    struct qp_endpoint *next;
+    struct qp_options options;
+    struct qp_h3_options h3_options;
+    struct qp_conn_factory factory;
+    struct qp_port *ports;
+    void *user;
+    size_t open, handshakes; /* links not reported closed; of these, not established */
+    bool server, shutdown, drained;
+};
+
+enum qp_link_state {
+    QP_LINK_RESOLVING, /* client: no address yet, no engine connection */
+    QP_LINK_HANDSHAKE,
+    QP_LINK_OPEN,
+    QP_LINK_ENDED, /* reported; waits for the engine to let go (RFC 9000 section 10.2) */
+};
+
+struct qp_link {
+    struct quicpro_loop *loop;
+    struct qp_endpoint *endpoint;
+    struct qp_port *port;
+    quicpro_handle handle;
+    enum qp_link_state state;
+    struct qp_conn conn; /* .impl is NULL while resolving */
+    struct qp_h3 h3;
+    struct qp_timer timer;
+    quicpro_tstamp handshake_until;
+    struct qp_link *next_dirty;
+    bool dirty, fed, handshake_expired; /* fed: got datagrams since it was processed */
+    uint8_t odcid_len; /* server: the DCID of the client's first flight, until established */
+    uint8_t odcid[QP_CID_MAX];
+    struct qp_addr local, peer;
+    struct qp_target *target; /* client */
+    char *close_reason;       /* asked to close: once what is ready has been sent */
+    uint64_t close_code;
+    bool close_tried; /* the engine was asked for its closing packet */
+};
+
+/* Where a client's link wants to go. */
+struct qp_target {
+    char host[256];
+    uint16_t port;
+    struct qp_resolve *resolve;
+    struct qp_resolve_result result;
+    size_t tried; /* addresses of the result */
+};
+
+struct quicpro_loop {
+    const struct qp_udp_ops *udp;
+    struct qp_udp_poller *poller;
+    struct qp_fork_guard *guard;
+    struct qp_options options;
+    struct qp_batch batch;  /* being filled, also by commands between two runs */
+    struct qp_batch handed; /* the application's until the next run */
+    struct qp_slab links, streams;
+    struct qp_cid_map cids; /* to the index of a link */
+    struct qp_heap timers;
+    struct qp_endpoint *endpoints;
+    struct qp_link *dirty, **dirty_tail;
+    size_t resolving;
+    uint8_t *out; /* QP_OUT_BYTES, where packets are made */
+    struct qp_cid_layout cid_layout;
+    bool again; /* run has work although nothing is ready */
+    struct qp_log log;
+    char error[256];
+    uint64_t wakeups, datagrams_in, datagrams_out, bytes_in, bytes_out, dropped_in, send_blocked;
+    uint64_t connections_made, panics;
+};
+
+enum { QP_OUT_BYTES = 65536 };
+
+#define QP_LINK_OF_TIMER(t) ((struct qp_link *)((char *)(t) - offsetof(struct qp_link, timer)))
+
+/* loop.c: keeps one line for quicpro_loop_error(); returns error. */
+__attribute__((format(printf, 3, 4))) int qp_loop_fail(struct quicpro_loop *loop, int error,
+                                                       const char *format, ...);
+
+/* link.c */
+struct qp_link *qp_link_new(struct qp_endpoint *endpoint);
+/* NULL: stale, or reported closed. */
+struct qp_link *qp_link_get(struct quicpro_loop *loop, quicpro_conn conn);
+void qp_link_free(struct qp_link *link);
+void qp_link_mark_dirty(struct qp_link *link);
+int qp_link_add_cid(struct qp_link *link, const uint8_t *cid, size_t len);
+/* A fresh connection ID of ours that no link has. */
+void qp_link_make_cid(struct quicpro_loop *loop, uint8_t out[QP_CID_LEN]);
+/* The engine connection exists: the handshake begins. */
+void qp_link_begin(struct qp_link *link, quicpro_tstamp now);
+/* Looks at what the engine knows now and appends events. */
+void qp_link_process(struct qp_link *link, quicpro_tstamp now);
+/* Sends what there is to send; true if the link should come again at once. */
+bool qp_link_flush(struct qp_link *link, quicpro_tstamp now);
+void qp_link_on_timer(struct qp_link *link, quicpro_tstamp now);
+/* Closes with an HTTP/3 code, or before the handshake is done with a transport code of 0. */
+void qp_link_close(struct qp_link *link, uint64_t code, const char *reason);
+/* Reports the end of a connection: streams first, then CLOSED. */
+void qp_link_end(struct qp_link *link, const struct qp_conn_close *close);
+
+/* port.c */
+struct qp_port *qp_port_new(struct qp_endpoint *endpoint);
+void qp_port_free(struct qp_port *port);
+/* Sends one train or keeps it. False if the port takes no more. */
+bool qp_port_send(struct qp_port *port, const struct qp_addr *local, const struct qp_addr *peer,
+                  const uint8_t *data, size_t len, size_t segment);
+/* The kernel takes bytes again. False if it took not all. */
+bool qp_port_send_left(struct qp_port *port);
+
+/* receive.c: takes what a port has, up to the budget of events. */
+void qp_port_receive(struct qp_port *port, quicpro_tstamp now, size_t budget);
+
+/* endpoint.c */
+int qp_endpoint_init(struct qp_endpoint *endpoint, struct quicpro_loop *loop,
+                     const quicpro_config *config, bool server);
+void qp_endpoint_done(struct qp_endpoint *endpoint);
+/* Closes all its connections; they are told, not waited for. */
+void qp_endpoint_abort(struct qp_endpoint *endpoint);
+/* DRAINED, once, if it is time. */
+void qp_endpoint_check_drained(struct qp_endpoint *endpoint);
+
+/* client.c */
+void qp_client_poll_resolver(struct qp_link *link, quicpro_tstamp now);
+/* The address at hand does not answer: the next one, or the end. */
+void qp_client_next_address(struct qp_link *link, int error, quicpro_tstamp now);
+
+#endif

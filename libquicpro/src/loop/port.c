@@ -1,0 +1,86 @@
+#include "loop/loop.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+struct qp_port *qp_port_new(struct qp_endpoint *endpoint)
+{
+    struct qp_port *port = calloc(1, sizeof(*port));
+    if (port == NULL)
+        return NULL;
+    port->endpoint = endpoint;
+    port->socket.fd = -1;
+    port->socket.owner = port;
+    port->socket.features = (struct qp_udp_features){
+        .gso = endpoint->loop->options.gso,
+        .gro = endpoint->loop->options.gro,
+        .mmsg = endpoint->loop->options.mmsg,
+        .buffer_bytes = (size_t)endpoint->loop->options.socket_buffer_bytes,
+    };
+    port->next = endpoint->ports;
+    endpoint->ports = port;
+    return port;
+}
+
+void qp_port_free(struct qp_port *port)
+{
+    struct quicpro_loop *loop = port->endpoint->loop;
+    for (struct qp_port **at = &port->endpoint->ports; *at != NULL; at = &(*at)->next)
+        if (*at == port) {
+            *at = port->next;
+            break;
+        }
+    if (port->socket.fd >= 0)
+        loop->udp->close(loop->poller, &port->socket);
+    free(port->left);
+    free(port);
+}
+
+static bool keep(struct qp_port *port, const struct qp_addr *local, const struct qp_addr *peer,
+                 const uint8_t *data, size_t len, size_t segment)
+{
+    port->left = malloc(len);
+    if (port->left == NULL)
+        return false; /* lost, as on the wire: the engine sends it again */
+    memcpy(port->left, data, len);
+    port->left_len = len;
+    port->left_segment = segment;
+    port->left_local = *local;
+    port->left_peer = *peer;
+    return false;
+}
+
+bool qp_port_send(struct qp_port *port, const struct qp_addr *local, const struct qp_addr *peer,
+                  const uint8_t *data, size_t len, size_t segment)
+{
+    struct quicpro_loop *loop = port->endpoint->loop;
+    int64_t n = loop->udp->send(loop->poller, &port->socket, local, peer, data, len, segment);
+    if (n < 0) {
+        /* This train is lost, as on the wire; loss recovery or the idle timeout see to the rest. */
+        qp_log(&loop->log, QUICPRO_LOG_DEBUG, "send: %s", quicpro_strerror((int)n));
+        return true;
+    }
+    loop->bytes_out += (uint64_t)n;
+    loop->datagrams_out += ((uint64_t)n + segment - 1) / segment;
+    if ((size_t)n == len)
+        return true;
+    loop->send_blocked++;
+    return keep(port, local, peer, data + n, len - (size_t)n, segment);
+}
+
+bool qp_port_send_left(struct qp_port *port)
+{
+    struct quicpro_loop *loop = port->endpoint->loop;
+    uint8_t *left = port->left;
+    if (left == NULL) {
+        loop->udp->disarm_write(loop->poller, &port->socket);
+        return true;
+    }
+    port->left = NULL;
+    bool all = qp_port_send(port, &port->left_local, &port->left_peer, left, port->left_len,
+                            port->left_segment);
+    free(left);
+    if (all)
+        loop->udp->disarm_write(loop->poller, &port->socket);
+    return all;
+}

@@ -1,0 +1,152 @@
+/* From a train of datagrams to the connection it belongs to. */
+#include "loop/loop.h"
+
+#include <string.h>
+
+#include "os/random.h"
+#include "quic/packet.h"
+
+enum { MIN_CLIENT_DCID = 8 }; /* RFC 9000 section 7.2 */
+
+static struct qp_link *find_link(struct quicpro_loop *loop, const struct qp_packet *packet)
+{
+    int64_t index = qp_cid_map_get(&loop->cids, packet->dcid, packet->dcid_len);
+    return index < 0 ? NULL : qp_slab_at(&loop->links, (uint32_t)index);
+}
+
+static void answer_version(struct qp_port *port, const struct qp_udp_train *train,
+                           const struct qp_packet *packet)
+{
+    uint8_t out[64], random;
+    qp_random(&random, 1);
+    size_t n = qp_packet_write_version(out, packet, random);
+    if (n != 0)
+        qp_port_send(port, &train->local, &train->peer, out, n, n);
+}
+
+/* A connection for a first Initial, or NULL. */
+static struct qp_link *accept_link(struct qp_port *port, const struct qp_udp_train *train,
+                                   const struct qp_packet *packet, size_t datagram_len,
+                                   quicpro_tstamp now)
+{
+    struct qp_endpoint *endpoint = port->endpoint;
+    struct quicpro_loop *loop = endpoint->loop;
+    uint8_t scid[QP_CID_LEN];
+    if (!endpoint->server || packet->type == QP_PACKET_SHORT)
+        return NULL;
+    /* "A server MUST discard an Initial packet that is carried in a UDP datagram with a payload that
+     * is smaller than the smallest allowed maximum datagram size of 1200 bytes" (section 14.1); the
+     * same bound keeps version negotiation from amplifying (section 6.1). */
+    if (datagram_len < QP_MIN_INITIAL)
+        return NULL;
+    if (packet->type == QP_PACKET_UNKNOWN) {
+        answer_version(port, train, packet);
+        return NULL;
+    }
+    if (packet->type != QP_PACKET_INITIAL || packet->dcid_len < MIN_CLIENT_DCID ||
+        endpoint->shutdown || endpoint->open >= endpoint->options.max_connections ||
+        endpoint->handshakes >= endpoint->options.max_handshakes)
+        return NULL;
+    struct qp_link *link = qp_link_new(endpoint);
+    if (link == NULL)
+        return NULL;
+    qp_link_make_cid(loop, scid);
+    link->port = port;
+    link->local = train->local;
+    link->peer = train->peer;
+    if (qp_conn_accept(&link->conn, &endpoint->factory, scid, &train->local.sa, &train->peer.sa) <
+            0 ||
+        qp_link_add_cid(link, scid, QP_CID_LEN) < 0) {
+        qp_link_free(link);
+        return NULL;
+    }
+    /* Retransmitted and coalesced packets of the first flight carry the client's choice of ID. */
+    if (qp_link_add_cid(link, packet->dcid, packet->dcid_len) == 0) {
+        link->odcid_len = packet->dcid_len;
+        memcpy(link->odcid, packet->dcid, packet->dcid_len);
+    }
+    qp_link_begin(link, now);
+    return link;
+}
+
+static void feed(struct qp_link *link, const struct qp_udp_train *train, uint8_t *data, size_t len,
+                 size_t segment)
+{
+    if (link->conn.impl == NULL)
+        return;
+    qp_conn_recv(&link->conn, data, len, segment, &train->local.sa, &train->peer.sa);
+    link->fed = true;
+    qp_link_mark_dirty(link);
+}
+
+/* Routes every datagram of a train; neighbours of one connection go to the engine in one call. */
+static void route(struct qp_port *port, const struct qp_udp_train *train, quicpro_tstamp now)
+{
+    struct quicpro_loop *loop = port->endpoint->loop;
+    struct qp_link *run_link = NULL;
+    size_t run_start = 0, run_end = 0;
+    const size_t step = train->segment == 0 ? 1 : train->segment;
+    for (size_t off = 0; off < train->len; off += step) {
+        uint8_t *data = train->data + off;
+        size_t len = train->len - off < step ? train->len - off : step;
+        struct qp_packet packet;
+        loop->datagrams_in++;
+        if (run_link != NULL && (data[0] & 0x80) == 0 && len > QP_CID_LEN &&
+            memcmp(data + 1, run_link->conn.scid, QP_CID_LEN) == 0) {
+            run_end = off + len;
+            continue;
+        }
+        if (run_link != NULL)
+            feed(run_link, train, train->data + run_start, run_end - run_start, step);
+        run_link = NULL;
+        if (!qp_packet_parse(&packet, data, len, QP_CID_LEN)) {
+            loop->dropped_in++;
+            continue;
+        }
+        struct qp_link *link = find_link(loop, &packet);
+        if (link == NULL)
+            link = accept_link(port, train, &packet, len, now);
+        if (link == NULL) {
+            loop->dropped_in++;
+            continue;
+        }
+        if (packet.type == QP_PACKET_SHORT) {
+            run_link = link;
+            run_start = off;
+            run_end = off + len;
+        } else {
+            len = qp_packet_same_dcid(data, len, &packet);
+            feed(link, train, data, len, len);
+        }
+    }
+    if (run_link != NULL)
+        feed(run_link, train, train->data + run_start, run_end - run_start, step);
+}
+
+void qp_port_receive(struct qp_port *port, quicpro_tstamp now, size_t budget)
+{
+    /* Rounds of QP_UDP_MESSAGES: bounded, so that a flood cannot starve timers and flushes. */
+    enum { ROUNDS = 4 };
+    struct quicpro_loop *loop = port->endpoint->loop;
+    struct qp_udp_train train[QP_UDP_MESSAGES];
+    for (int round = 0; round < ROUNDS; round++) {
+        int n = loop->udp->receive(loop->poller, &port->socket, train, QP_UDP_MESSAGES);
+        if (n < 0 && port->link != NULL && port->link->state == QP_LINK_HANDSHAKE) {
+            qp_client_next_address(port->link, n, now);
+            return;
+        }
+        if (n <= 0)
+            return;
+        for (int i = 0; i < n; i++) {
+            loop->bytes_in += train[i].len;
+            if (train[i].len == 0)
+                loop->dropped_in++;
+            route(port, &train[i], now);
+        }
+        for (struct qp_link *link = loop->dirty; link != NULL; link = link->next_dirty)
+            if (link->fed)
+                qp_link_process(link, now);
+        if (n < QP_UDP_MESSAGES || qp_batch_count(&loop->batch) >= budget)
+            return;
+    }
+}

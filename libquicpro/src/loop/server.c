@@ -1,0 +1,136 @@
+#include "loop/loop.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+struct quicpro_server {
+    struct qp_endpoint endpoint;
+};
+
+int quicpro_server_new(quicpro_server **ret, quicpro_loop *loop, const quicpro_config *config)
+{
+    if (ret == NULL || loop == NULL)
+        return QUICPRO_EINVAL;
+    quicpro_server *server = calloc(1, sizeof(*server));
+    if (server == NULL)
+        return QUICPRO_ENOMEM;
+    int r = qp_endpoint_init(&server->endpoint, loop, config, true);
+    if (r < 0) {
+        free(server);
+        return r;
+    }
+    *ret = server;
+    return 0;
+}
+
+void quicpro_server_free(quicpro_server *server)
+{
+    if (server == NULL)
+        return;
+    qp_endpoint_done(&server->endpoint);
+    free(server);
+}
+
+static int open_one(quicpro_server *server, const struct qp_addr *addr)
+{
+    struct quicpro_loop *loop = server->endpoint.loop;
+    struct qp_port *port = qp_port_new(&server->endpoint);
+    if (port == NULL)
+        return QUICPRO_ENOMEM;
+    int r = loop->udp->open(loop->poller, &port->socket, addr, NULL);
+    if (r < 0) {
+        char text[64];
+        port->socket.fd = -1;
+        qp_port_free(port);
+        qp_addr_text(addr, text, sizeof(text));
+        return qp_loop_fail(loop, r, "cannot listen on %s: %s", text, strerror(-r));
+    }
+    return qp_addr_port(&port->socket.local);
+}
+
+static void set_port(struct qp_addr *addr, int port)
+{
+    if (addr->sa.sa_family == AF_INET6)
+        addr->in6.sin6_port = htons((uint16_t)port);
+    else
+        addr->in.sin_port = htons((uint16_t)port);
+}
+
+int quicpro_server_listen(quicpro_server *server, const char *host, uint16_t port)
+{
+    if (server == NULL)
+        return QUICPRO_EINVAL;
+    struct quicpro_loop *loop = server->endpoint.loop;
+    struct qp_resolve_result result;
+    qp_resolve_now(&result, host, port, 1);
+    if (result.error < 0)
+        return qp_loop_fail(loop, result.error, "%s: %s", host == NULL ? "*" : host, result.text);
+    /* All addresses of a name share a port; those of a family this machine lacks are passed over. */
+    int opened = 0, first_error = 0;
+    for (size_t i = 0; i < result.count; i++) {
+        if (opened > 0)
+            set_port(&result.addr[i], opened);
+        int r = open_one(server, &result.addr[i]);
+        if (r > 0 && opened == 0)
+            opened = r;
+        else if (r == -EADDRINUSE || r == -EACCES || r == QUICPRO_ENOMEM)
+            return r;
+        else if (r < 0 && first_error == 0)
+            first_error = r;
+    }
+    return opened > 0 ? opened : first_error;
+}
+
+int quicpro_server_listen_fd(quicpro_server *server, int fd)
+{
+    if (server == NULL || fd < 0)
+        return QUICPRO_EINVAL;
+    struct quicpro_loop *loop = server->endpoint.loop;
+    struct qp_port *port = qp_port_new(&server->endpoint);
+    if (port == NULL)
+        return QUICPRO_ENOMEM;
+    int r = loop->udp->adopt(loop->poller, &port->socket, fd);
+    if (r < 0) {
+        port->socket.fd = -1;
+        qp_port_free(port);
+        return qp_loop_fail(loop, r, "descriptor %d is no bound UDP socket: %s", fd,
+                            quicpro_strerror(r));
+    }
+    return qp_addr_port(&port->socket.local);
+}
+
+void quicpro_server_shutdown(quicpro_server *server)
+{
+    uint32_t cursor = 0;
+    quicpro_handle handle;
+    struct qp_link *link;
+    if (server == NULL || server->endpoint.shutdown)
+        return;
+    struct quicpro_loop *loop = server->endpoint.loop;
+    server->endpoint.shutdown = true;
+    while ((link = qp_slab_next(&loop->links, &cursor, &handle)) != NULL)
+        if (link->endpoint == &server->endpoint && link->state == QP_LINK_OPEN) {
+            qp_h3_shutdown(&link->h3);
+            qp_link_mark_dirty(link);
+        }
+    qp_endpoint_check_drained(&server->endpoint);
+}
+
+void quicpro_server_abort(quicpro_server *server)
+{
+    if (server == NULL)
+        return;
+    server->endpoint.shutdown = true;
+    qp_endpoint_abort(&server->endpoint);
+    qp_endpoint_check_drained(&server->endpoint);
+}
+
+void quicpro_server_set_user(quicpro_server *server, void *user)
+{
+    server->endpoint.user = user;
+}
+
+size_t quicpro_server_connections(const quicpro_server *server)
+{
+    return server->endpoint.open;
+}

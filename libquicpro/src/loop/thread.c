@@ -1,0 +1,347 @@
+/* A loop driven by a thread of its own; see quicpro/thread.h.
+ *
+ * One mutex guards the loop and the mailboxes. The thread holds it while it runs and flushes, never
+ * while it waits; so a caller that enters issues ordinary commands, and there is one way to command
+ * a loop, not two. Events are copied into the mailbox of their handle. */
+#include <quicpro/thread.h>
+
+#include <assert.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "loop/loop.h"
+
+enum {
+    BUCKETS = 256,       /* of the table of mailboxes; handles are spread by their index */
+    KEPT_MAX = 1 << 20,  /* bytes kept of a stream before it is paused */
+};
+
+/* Events of one handle that nobody took yet, copied. */
+struct mailbox {
+    struct mailbox *next;
+    quicpro_handle handle;
+    struct qp_batch batch;
+    size_t bytes;
+    unsigned waiting; /* callers in quicpro_thread_wait() */
+    bool ended, paused, ignored;
+};
+
+struct quicpro_thread {
+    pthread_mutex_t lock;
+    pthread_cond_t changed;
+    pthread_t thread;
+    quicpro_loop *loop;
+    struct mailbox *bucket[BUCKETS];
+    bool stop;
+    atomic_uint wanted; /* callers that want the lock: the thread lets them in first */
+};
+
+static struct mailbox **place(quicpro_thread *t, quicpro_handle handle)
+{
+    struct mailbox **at = &t->bucket[(handle ^ handle >> 32) % BUCKETS];
+    while (*at != NULL && (*at)->handle != handle)
+        at = &(*at)->next;
+    return at;
+}
+
+static struct mailbox *get_box(quicpro_thread *t, quicpro_handle handle)
+{
+    struct mailbox **at = place(t, handle);
+    if (*at == NULL) {
+        *at = calloc(1, sizeof(**at));
+        if (*at != NULL) {
+            (*at)->handle = handle;
+            qp_batch_init(&(*at)->batch);
+        }
+    }
+    return *at;
+}
+
+static void drop_box(struct mailbox **at)
+{
+    struct mailbox *box = *at;
+    *at = box->next;
+    qp_batch_done(&box->batch);
+    free(box);
+}
+
+/* Copies an event with all it points to. */
+static int copy_event(struct qp_batch *to, const quicpro_batch *from, const quicpro_event *event)
+{
+    const bool section = event->type == QUICPRO_EVENT_REQUEST ||
+                         event->type == QUICPRO_EVENT_RESPONSE ||
+                         event->type == QUICPRO_EVENT_TRAILERS;
+    size_t mark = qp_batch_field_mark(to);
+    if (section) {
+        const quicpro_field *field = event->data;
+        for (size_t i = 0; i < event->len; i++) {
+            const char *name = field[i].name_len == 0 ? NULL : from->text + field[i].name;
+            if (qp_batch_field(to, name, field[i].name_len, field[i].name,
+                               from->text + field[i].value, field[i].value_len) < 0)
+                return QUICPRO_ENOMEM;
+        }
+    }
+    quicpro_event *copy = qp_batch_add(to, event->type);
+    if (copy == NULL)
+        return QUICPRO_ENOMEM;
+    *copy = *event;
+    if (section) {
+        qp_batch_fields_from(to, copy, mark);
+    } else if (event->len != 0) {
+        size_t room;
+        uint8_t *data = qp_arena_reserve(&to->data, event->len + 1, &room);
+        if (data == NULL)
+            return QUICPRO_ENOMEM;
+        memcpy(data, event->data, event->len);
+        data[event->len] = '\0';
+        qp_arena_commit(&to->data, event->len + 1);
+        copy->data = data;
+    }
+    return 0;
+}
+
+static void deliver(quicpro_thread *t, const quicpro_batch *batch, const quicpro_event *event)
+{
+    const quicpro_handle handle = event->stream != 0 ? event->stream : event->conn;
+    struct mailbox *box = get_box(t, handle);
+    if (box == NULL)
+        return;
+    const bool last = event->type == QUICPRO_EVENT_RESET || event->type == QUICPRO_EVENT_CLOSED;
+    if (box->ignored) {
+        if (last || (event->flags & QUICPRO_FLAG_FIN))
+            drop_box(place(t, handle));
+        return;
+    }
+    if (copy_event(&box->batch, batch, event) < 0)
+        box->batch.failed = true;
+    box->ended |= last || (event->flags & QUICPRO_FLAG_FIN) != 0;
+    box->bytes += event->type == QUICPRO_EVENT_DATA ? event->len : 0;
+    if (box->bytes >= KEPT_MAX && !box->paused && !box->ended) {
+        box->paused = true;
+        quicpro_stream_pause(t->loop, handle, 1);
+    }
+}
+
+static void *drive(void *arg)
+{
+    quicpro_thread *t = arg;
+    pthread_mutex_lock(&t->lock);
+    while (!t->stop) {
+        const quicpro_batch *batch;
+        quicpro_loop_flush(t->loop);
+        pthread_mutex_unlock(&t->lock);
+        quicpro_loop_wait(t->loop, QUICPRO_FOREVER);
+        while (atomic_load(&t->wanted) != 0)
+            sched_yield();
+        pthread_mutex_lock(&t->lock);
+        if (quicpro_loop_run(t->loop, 0, &batch) <= 0)
+            continue;
+        for (size_t i = 0; i < batch->event_count; i++)
+            deliver(t, batch, &batch->events[i]);
+        pthread_cond_broadcast(&t->changed);
+    }
+    pthread_mutex_unlock(&t->lock);
+    return NULL;
+}
+
+int quicpro_thread_new(quicpro_thread **ret, const quicpro_config *config)
+{
+    if (ret == NULL)
+        return QUICPRO_EINVAL;
+    quicpro_thread *t = calloc(1, sizeof(*t));
+    if (t == NULL)
+        return QUICPRO_ENOMEM;
+    int r = quicpro_loop_new(&t->loop, config);
+    if (r < 0) {
+        free(t);
+        return r;
+    }
+    pthread_condattr_t attr;
+    sigset_t all, old;
+    pthread_mutex_init(&t->lock, NULL);
+    pthread_condattr_init(&attr);
+    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+    pthread_cond_init(&t->changed, &attr);
+    pthread_condattr_destroy(&attr);
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &old);
+    r = -pthread_create(&t->thread, NULL, drive, t);
+    pthread_sigmask(SIG_SETMASK, &old, NULL);
+    if (r < 0) {
+        quicpro_loop_free(t->loop);
+        free(t);
+        return r;
+    }
+    *ret = t;
+    return 0;
+}
+
+static bool forked(const quicpro_thread *t)
+{
+    return !qp_fork_guard_is_ours(t->loop->guard);
+}
+
+void quicpro_thread_free(quicpro_thread *t)
+{
+    if (t == NULL)
+        return;
+    if (!forked(t)) {
+        pthread_mutex_lock(&t->lock);
+        t->stop = true;
+        pthread_cond_broadcast(&t->changed);
+        quicpro_loop_wake(t->loop);
+        pthread_mutex_unlock(&t->lock);
+        pthread_join(t->thread, NULL);
+        pthread_cond_destroy(&t->changed);
+        pthread_mutex_destroy(&t->lock);
+    }
+    for (size_t i = 0; i < BUCKETS; i++)
+        while (t->bucket[i] != NULL)
+            drop_box(&t->bucket[i]);
+    quicpro_loop_free(t->loop);
+    free(t);
+}
+
+static void lock(quicpro_thread *t)
+{
+    atomic_fetch_add(&t->wanted, 1);
+    pthread_mutex_lock(&t->lock);
+    atomic_fetch_sub(&t->wanted, 1);
+}
+
+int quicpro_thread_enter(quicpro_thread *thread, quicpro_loop **ret)
+{
+    if (thread == NULL || ret == NULL)
+        return QUICPRO_EINVAL;
+    if (forked(thread))
+        return QUICPRO_EFORK;
+    lock(thread);
+    *ret = thread->loop;
+    return 0;
+}
+
+void quicpro_thread_leave(quicpro_thread *thread)
+{
+    quicpro_loop_wake(thread->loop);
+    pthread_mutex_unlock(&thread->lock);
+}
+
+/* The point in time at which a wait ends; *ret_forever: it does not. */
+static struct timespec deadline(quicpro_tstamp timeout, bool *ret_forever)
+{
+    quicpro_tstamp now = quicpro_now();
+    quicpro_tstamp at = timeout > QUICPRO_FOREVER - now ? QUICPRO_FOREVER : now + timeout;
+    *ret_forever = at == QUICPRO_FOREVER;
+    return (struct timespec){.tv_sec = (time_t)(at / QUICPRO_SECOND),
+                             .tv_nsec = (long)(at % QUICPRO_SECOND)};
+}
+
+/* What a caller owns: the events, with the batch that holds their memory behind them. */
+struct taken {
+    quicpro_batch view;
+    struct qp_batch batch;
+};
+
+static int take(quicpro_thread *t, struct mailbox **at, quicpro_batch **ret)
+{
+    struct mailbox *box = *at;
+    struct taken *taken = malloc(sizeof(*taken));
+    if (taken == NULL)
+        return QUICPRO_ENOMEM;
+    if (box->batch.failed) {
+        free(taken);
+        return QUICPRO_ENOMEM;
+    }
+    taken->batch = box->batch;
+    taken->view = *qp_batch_seal(&taken->batch);
+    qp_batch_init(&box->batch);
+    box->bytes = 0;
+    if (box->paused) {
+        box->paused = false;
+        quicpro_stream_pause(t->loop, box->handle, 0);
+        quicpro_loop_wake(t->loop);
+    }
+    *ret = &taken->view;
+    return (int)taken->view.event_count;
+}
+
+static bool is_live(quicpro_thread *t, quicpro_handle handle)
+{
+    return qp_slab_get(&t->loop->streams, handle) != NULL || qp_link_get(t->loop, handle) != NULL;
+}
+
+int quicpro_thread_wait(quicpro_thread *t, quicpro_handle handle, quicpro_tstamp timeout,
+                        quicpro_batch **ret)
+{
+    bool forever;
+    if (t == NULL || ret == NULL)
+        return QUICPRO_EINVAL;
+    if (forked(t))
+        return QUICPRO_EFORK;
+    struct timespec until = deadline(timeout, &forever);
+    int r = 0;
+    lock(t);
+    for (;;) {
+        struct mailbox **at = place(t, handle);
+        if (*at != NULL && qp_batch_count(&(*at)->batch) != 0) {
+            r = take(t, at, ret);
+            break;
+        }
+        if (t->stop) {
+            r = QUICPRO_ECLOSED;
+            break;
+        }
+        if (*at != NULL ? (*at)->ended : !is_live(t, handle)) {
+            if (*at != NULL && (*at)->waiting == 0)
+                drop_box(at);
+            r = QUICPRO_ESTALE;
+            break;
+        }
+        if (r == ETIMEDOUT) {
+            r = QUICPRO_ETIMEDOUT;
+            break;
+        }
+        struct mailbox *box = get_box(t, handle);
+        if (box == NULL) {
+            r = QUICPRO_ENOMEM;
+            break;
+        }
+        box->waiting++;
+        r = forever ? pthread_cond_wait(&t->changed, &t->lock)
+                    : pthread_cond_timedwait(&t->changed, &t->lock, &until);
+        box->waiting--;
+    }
+    pthread_mutex_unlock(&t->lock);
+    return r;
+}
+
+void quicpro_thread_batch_free(quicpro_batch *batch)
+{
+    struct taken *taken = (struct taken *)batch;
+    if (taken == NULL)
+        return;
+    qp_batch_done(&taken->batch);
+    free(taken);
+}
+
+void quicpro_thread_ignore(quicpro_thread *t, quicpro_handle handle)
+{
+    if (t == NULL || forked(t))
+        return;
+    lock(t);
+    struct mailbox **at = place(t, handle);
+    if (*at != NULL && ((*at)->ended || !is_live(t, handle))) {
+        drop_box(at);
+    } else if (is_live(t, handle)) {
+        struct mailbox *box = get_box(t, handle);
+        if (box != NULL) {
+            box->ignored = true;
+            qp_batch_reset(&box->batch);
+        }
+    }
+    pthread_mutex_unlock(&t->lock);
+}

@@ -1,0 +1,51 @@
+/* Only AF_INET and AF_INET6 are addresses here; anything else has the text "-". */
+#include "os/addr.h"
+
+#include <arpa/inet.h>
+#include <stdio.h>
+#include <string.h>
+
+socklen_t qp_addr_len(const struct qp_addr *addr)
+{
+    return addr->sa.sa_family == AF_INET6 ? sizeof(addr->in6) : sizeof(addr->in);
+}
+
+bool qp_addr_equal(const struct qp_addr *a, const struct qp_addr *b)
+{
+    if (a->sa.sa_family != b->sa.sa_family)
+        return false;
+    if (a->sa.sa_family == AF_INET6)
+        return a->in6.sin6_port == b->in6.sin6_port &&
+               a->in6.sin6_scope_id == b->in6.sin6_scope_id &&
+               memcmp(&a->in6.sin6_addr, &b->in6.sin6_addr, sizeof(a->in6.sin6_addr)) == 0;
+    return a->in.sin_port == b->in.sin_port && a->in.sin_addr.s_addr == b->in.sin_addr.s_addr;
+}
+
+bool qp_addr_is_wildcard(const struct qp_addr *addr)
+{
+    if (addr->sa.sa_family == AF_INET6)
+        return IN6_IS_ADDR_UNSPECIFIED(&addr->in6.sin6_addr);
+    return addr->in.sin_addr.s_addr == htonl(INADDR_ANY);
+}
+
+int qp_addr_port(const struct qp_addr *addr)
+{
+    return ntohs(addr->sa.sa_family == AF_INET6 ? addr->in6.sin6_port : addr->in.sin_port);
+}
+
+void qp_addr_text(const struct qp_addr *addr, char *out, size_t size)
+{
+    char host[INET6_ADDRSTRLEN] = "";
+    if (addr->sa.sa_family == AF_INET6) {
+        char scope[16] = "";
+        if (addr->in6.sin6_scope_id != 0)
+            snprintf(scope, sizeof(scope), "%%%u", (unsigned)addr->in6.sin6_scope_id);
+        inet_ntop(AF_INET6, &addr->in6.sin6_addr, host, sizeof(host));
+        snprintf(out, size, "[%s%s]:%d", host, scope, qp_addr_port(addr));
+    } else if (addr->sa.sa_family == AF_INET) {
+        inet_ntop(AF_INET, &addr->in.sin_addr, host, sizeof(host));
+        snprintf(out, size, "%s:%d", host, qp_addr_port(addr));
+    } else {
+        snprintf(out, size, "-");
+    }
+}

@@ -1,0 +1,25 @@
+/* Socket addresses of the two families QUIC runs on. */
+#ifndef QP_OS_ADDR_H
+#define QP_OS_ADDR_H
+
+#include <netinet/in.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/socket.h>
+
+struct qp_addr {
+    union {
+        struct sockaddr sa;
+        struct sockaddr_in in;
+        struct sockaddr_in6 in6;
+    };
+};
+
+socklen_t qp_addr_len(const struct qp_addr *addr);
+bool qp_addr_equal(const struct qp_addr *a, const struct qp_addr *b);
+bool qp_addr_is_wildcard(const struct qp_addr *addr);
+int qp_addr_port(const struct qp_addr *addr);
+/* "127.0.0.1:4433" or "[::1]:4433". */
+void qp_addr_text(const struct qp_addr *addr, char *out, size_t size);
+
+#endif

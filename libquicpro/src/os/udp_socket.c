@@ -1,0 +1,137 @@
+/* Sockets are made ready for QUIC here: never blocking, never fragmenting, and telling the
+ * destination address where it is not known beforehand. Each refusal of the kernel that QUIC can
+ * live with only switches a feature off. */
+#include "os/udp_socket.h"
+
+#include <fcntl.h>
+#include <netinet/udp.h>
+#include <string.h>
+#include <unistd.h>
+
+static int set_int(int fd, int level, int name, int value)
+{
+    return setsockopt(fd, level, name, &value, sizeof(value));
+}
+
+static int get_int(int fd, int level, int name)
+{
+    int value = -1;
+    socklen_t len = sizeof(value);
+    return getsockopt(fd, level, name, &value, &len) < 0 ? -1 : value;
+}
+
+/* Privilege lifts the system's ceiling (rmem_max), without it the kernel gives what it may. */
+static void set_buffers(int fd, size_t bytes)
+{
+    int value = bytes > INT32_MAX / 2 ? INT32_MAX / 2 : (int)bytes;
+    if (bytes == 0)
+        return;
+    if (set_int(fd, SOL_SOCKET, SO_RCVBUFFORCE, value) < 0)
+        (void)set_int(fd, SOL_SOCKET, SO_RCVBUF, value);
+    if (set_int(fd, SOL_SOCKET, SO_SNDBUFFORCE, value) < 0)
+        (void)set_int(fd, SOL_SOCKET, SO_SNDBUF, value);
+}
+
+/* "UDP datagrams MUST NOT be fragmented at the IP layer" (RFC 9000 section 14). PROBE sets DF and
+ * does not let the kernel's own idea of the path refuse what QUIC wants to try. */
+static void never_fragment(int fd, int family)
+{
+    if (family == AF_INET6)
+        (void)set_int(fd, IPPROTO_IPV6, IPV6_MTU_DISCOVER, IPV6_PMTUDISC_PROBE);
+    /* On IPv6 sockets that also speak IPv4 this counts for the latter; else it is refused. */
+    (void)set_int(fd, IPPROTO_IP, IP_MTU_DISCOVER, IP_PMTUDISC_PROBE);
+}
+
+static void probe(int fd, struct qp_udp_features *features)
+{
+    if (features->gso)
+        features->gso = set_int(fd, IPPROTO_UDP, UDP_SEGMENT, 0) == 0;
+    if (features->gro)
+        features->gro = set_int(fd, IPPROTO_UDP, UDP_GRO, 1) == 0;
+    else
+        (void)set_int(fd, IPPROTO_UDP, UDP_GRO, 0);
+    if (features->mmsg) /* nothing to do is done, or there is no such call */
+        features->mmsg = sendmmsg(fd, NULL, 0, 0) == 0 && recvmmsg(fd, NULL, 0, 0, NULL) == 0;
+}
+
+/* A socket that is bound, as the kernel describes it. */
+static int describe(struct qp_udp_socket *socket, int fd)
+{
+    socklen_t len = sizeof(socket->local);
+    memset(&socket->local, 0, sizeof(socket->local));
+    memset(&socket->peer, 0, sizeof(socket->peer));
+    if (getsockname(fd, &socket->local.sa, &len) < 0)
+        return -errno;
+    len = sizeof(socket->peer);
+    socket->connected = getpeername(fd, &socket->peer.sa, &len) == 0;
+    socket->wildcard = !socket->connected && qp_addr_is_wildcard(&socket->local);
+    return 0;
+}
+
+static int prepare(struct qp_udp_socket *socket, int fd, int family, bool wildcard)
+{
+    never_fragment(fd, family);
+    if (wildcard && family == AF_INET && set_int(fd, IPPROTO_IP, IP_PKTINFO, 1) < 0)
+        return -errno;
+    if (wildcard && family == AF_INET6 && set_int(fd, IPPROTO_IPV6, IPV6_RECVPKTINFO, 1) < 0)
+        return -errno;
+    set_buffers(fd, socket->features.buffer_bytes);
+    probe(fd, &socket->features);
+    return 0;
+}
+
+int qp_udp_socket_open(struct qp_udp_socket *sock, const struct qp_addr *local,
+                       const struct qp_addr *peer)
+{
+    const struct qp_addr *any = local != NULL ? local : peer;
+    int family = any == NULL ? AF_UNSPEC : any->sa.sa_family;
+    if (family != AF_INET && family != AF_INET6)
+        return QUICPRO_EINVAL;
+    int fd = socket(family, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, IPPROTO_UDP);
+    int r;
+    if (fd < 0)
+        return -errno;
+    if (family == AF_INET6 && set_int(fd, IPPROTO_IPV6, IPV6_V6ONLY, 1) < 0)
+        goto failed;
+    if (local != NULL && bind(fd, &local->sa, qp_addr_len(local)) < 0)
+        goto failed;
+    if (peer != NULL && connect(fd, &peer->sa, qp_addr_len(peer)) < 0)
+        goto failed;
+    r = prepare(sock, fd, family, peer == NULL && qp_addr_is_wildcard(local));
+    if (r == 0)
+        r = describe(sock, fd);
+    if (r < 0) {
+        close(fd);
+        return r;
+    }
+    sock->fd = fd;
+    sock->want_write = false;
+    return 0;
+failed:
+    r = -errno;
+    close(fd);
+    return r;
+}
+
+int qp_udp_socket_adopt(struct qp_udp_socket *socket, int fd)
+{
+    if (get_int(fd, SOL_SOCKET, SO_TYPE) != SOCK_DGRAM ||
+        get_int(fd, SOL_SOCKET, SO_PROTOCOL) != IPPROTO_UDP)
+        return QUICPRO_EINVAL;
+    int r = describe(socket, fd);
+    if (r < 0)
+        return r;
+    int family = socket->local.sa.sa_family;
+    if ((family != AF_INET && family != AF_INET6) || qp_addr_port(&socket->local) == 0)
+        return QUICPRO_EINVAL;
+    int flags = fcntl(fd, F_GETFL);
+    if (flags < 0 || fcntl(fd, F_SETFL, flags | O_NONBLOCK) < 0 ||
+        fcntl(fd, F_SETFD, FD_CLOEXEC) < 0)
+        return -errno;
+    r = prepare(socket, fd, family, socket->wildcard);
+    if (r < 0)
+        return r;
+    socket->fd = fd;
+    socket->want_write = false;
+    return 0;
+}

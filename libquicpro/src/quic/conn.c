@@ -1,0 +1,178 @@
+#include "quic/conn.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "base/options.h"
+#include "quic/tls.h"
+
+enum {
+    /* Unidirectional streams a peer may open: HTTP/3 needs three (RFC 9114 section 6.2), unknown
+     * types and GREASE want a few more. */
+    MAX_STREAMS_UNI = 16,
+    /* Windows grow with use up to this multiple of the configured ones; memory a peer can make us
+     * hold is bounded by the connection's. */
+    WINDOW_GROWTH = 2,
+    ACTIVE_CONNECTION_IDS = 2,
+};
+
+enum {
+    H3_NO_ERROR = 0x100,
+    CRYPTO_ERROR = 0x100, /* plus the alert (RFC 9001 section 4.8) */
+    ALERT_NO_APPLICATION_PROTOCOL = 120,
+};
+
+int qp_conn_factory_init(struct qp_conn_factory *factory, const struct qp_engine_ops *engine,
+                         const struct qp_options *options, struct ssl_ctx_st *tls)
+{
+    const uint64_t window = options->initial_max_stream_data_bytes;
+    const struct qp_engine_params params = {
+        .max_idle_timeout_ms = options->max_idle_timeout_ms,
+        .initial_max_data_bytes = options->initial_max_data_bytes,
+        .initial_max_stream_data_bidi_local_bytes = window,
+        .initial_max_stream_data_bidi_remote_bytes = window,
+        .initial_max_stream_data_uni_bytes = window,
+        .initial_max_streams_bidi = options->initial_max_streams_bidi,
+        .initial_max_streams_uni = MAX_STREAMS_UNI,
+        .max_connection_window_bytes = WINDOW_GROWTH * options->initial_max_data_bytes,
+        .max_stream_window_bytes = WINDOW_GROWTH * window,
+        .max_send_udp_payload_bytes = options->max_udp_payload_bytes,
+        .active_connection_id_limit = ACTIVE_CONNECTION_IDS,
+        .initial_cwnd_packets = options->initial_cwnd_packets,
+        .cc = options->congestion_control,
+    };
+    qp_engine_config *config;
+    int r = engine->config_new(&config, tls, &params);
+    if (r < 0)
+        return r;
+    *factory = (struct qp_conn_factory){engine, config, tls};
+    return 0;
+}
+
+void qp_conn_factory_done(struct qp_conn_factory *factory)
+{
+    if (factory->engine == NULL)
+        return;
+    factory->engine->config_free(factory->config);
+    qp_tls_free(factory->tls);
+    *factory = (struct qp_conn_factory){0};
+}
+
+int qp_conn_accept(struct qp_conn *conn, struct qp_conn_factory *factory,
+                   const uint8_t scid[QP_CID_LEN], const struct sockaddr *local,
+                   const struct sockaddr *peer)
+{
+    qp_engine_conn *impl;
+    int r = factory->engine->accept(&impl, factory->config, scid, QP_CID_LEN, local, peer);
+    if (r < 0)
+        return r;
+    *conn = (struct qp_conn){.engine = factory->engine, .impl = impl, .server = true};
+    memcpy(conn->scid, scid, QP_CID_LEN);
+    return 0;
+}
+
+int qp_conn_connect(struct qp_conn *conn, struct qp_conn_factory *factory,
+                    const uint8_t scid[QP_CID_LEN], const struct sockaddr *local,
+                    const struct sockaddr *peer, const char *host)
+{
+    qp_engine_conn *impl;
+    int r = factory->engine->connect(&impl, factory->config, scid, QP_CID_LEN, local, peer);
+    if (r < 0)
+        return r;
+    r = qp_tls_set_host(factory->engine->ssl(impl), host);
+    if (r < 0) {
+        factory->engine->conn_free(impl);
+        return r;
+    }
+    *conn = (struct qp_conn){.engine = factory->engine, .impl = impl};
+    memcpy(conn->scid, scid, QP_CID_LEN);
+    return 0;
+}
+
+void qp_conn_done(struct qp_conn *conn)
+{
+    if (conn->impl != NULL)
+        conn->engine->conn_free(conn->impl);
+    conn->impl = NULL;
+}
+
+void qp_conn_recv(struct qp_conn *conn, uint8_t *data, size_t len, size_t segment,
+                  const struct sockaddr *local, const struct sockaddr *peer)
+{
+    int r = conn->engine->recv(conn->impl, data, len, segment, local, peer);
+    if (r < 0 && conn->first_error == 0)
+        conn->first_error = r;
+}
+
+static bool engine_close(struct qp_conn *conn, bool app, uint64_t code, const char *reason)
+{
+    return conn->engine->close(conn->impl, app, code, (const uint8_t *)reason, strlen(reason)) == 0;
+}
+
+void qp_conn_close(struct qp_conn *conn, bool app, uint64_t code, const char *reason)
+{
+    if (engine_close(conn, app, code, reason))
+        conn->closed_here = true;
+}
+
+void qp_conn_fail(struct qp_conn *conn, bool app, uint64_t code, const char *reason)
+{
+    engine_close(conn, app, code, reason);
+}
+
+/* The QUICPRO_E... code for a transport close. */
+static int transport_error(const struct qp_conn *conn, const struct qp_engine_error *e,
+                           const char *verify)
+{
+    if (e->code == 0)
+        return 0;
+    if (e->code >= CRYPTO_ERROR && e->code < CRYPTO_ERROR + 256) {
+        if (e->code == CRYPTO_ERROR + ALERT_NO_APPLICATION_PROTOCOL)
+            return QUICPRO_EALPN;
+        return verify != NULL ? QUICPRO_EVERIFY : QUICPRO_ETLS;
+    }
+    if (e->remote)
+        return QUICPRO_ECLOSED;
+    return conn->first_error == QUICPRO_EVERSION ? QUICPRO_EVERSION : QUICPRO_EPROTO;
+}
+
+void qp_conn_get_close(const struct qp_conn *conn, struct qp_conn_close *ret)
+{
+    struct qp_engine_error e;
+    uint32_t flags = conn->engine->flags(conn->impl);
+    *ret = (struct qp_conn_close){0};
+    if (flags & QP_ENGINE_POISONED) {
+        ret->error = QUICPRO_EENGINE;
+        conn->engine->panic_text(ret->text, sizeof(ret->text));
+        return;
+    }
+    conn->engine->get_error(conn->impl, &e);
+    if (!e.found) {
+        if (conn->first_error == QUICPRO_EVERSION)
+            ret->error = QUICPRO_EVERSION;
+        else if (flags & QP_ENGINE_TIMED_OUT)
+            ret->error = flags & QP_ENGINE_ESTABLISHED ? QUICPRO_EIDLE : QUICPRO_EHANDSHAKE;
+        else
+            ret->error = conn->first_error != 0 ? conn->first_error : QUICPRO_ECLOSED;
+        snprintf(ret->text, sizeof(ret->text), "%s", quicpro_strerror(ret->error));
+        return;
+    }
+    const char *verify = e.remote ? NULL : qp_tls_verify_error(conn->engine->ssl(conn->impl));
+    char reason[3 * 64] = "";
+    if (e.reason_len != 0)
+        qp_escape(reason, sizeof(reason), e.reason, e.reason_len);
+    ret->code = e.code;
+    ret->app = e.app;
+    ret->remote = e.remote;
+    if (!e.app)
+        ret->error = conn->closed_here && !e.remote ? 0 : transport_error(conn, &e, verify);
+    else if (e.code != H3_NO_ERROR && !(conn->closed_here && !e.remote))
+        ret->error = e.remote ? QUICPRO_ECLOSED : QUICPRO_EPROTO;
+    if (ret->error == QUICPRO_EVERIFY)
+        snprintf(ret->text, sizeof(ret->text), "%s: %s", quicpro_strerror(ret->error), verify);
+    else
+        snprintf(ret->text, sizeof(ret->text), "closed by %s with %s%s%s%s",
+                 e.remote ? "the peer" : "us", quicpro_wire_code_name(e.code, e.app),
+                 reason[0] ? " (" : "", reason, reason[0] ? ")" : "");
+}

@@ -1,0 +1,189 @@
+/* A server and a client in one process, each on a loop of its own, driven by one thread. */
+#ifndef PAIR_H
+#define PAIR_H
+
+#include <poll.h>
+#include <quicpro.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "check.h"
+
+enum { PAIR_DEADLINE_S = 60 }; /* only a hang takes this long */
+
+struct pair {
+    char dir[64], ca[96], cert[96], key[96];
+    quicpro_config *server_config, *client_config;
+    quicpro_loop *server_loop, *client_loop;
+    quicpro_server *server;
+    quicpro_client *client;
+    quicpro_conn conn;
+    uint16_t port;
+    void (*on_server)(struct pair *pair, const quicpro_batch *batch, const quicpro_event *event);
+    void (*on_client)(struct pair *pair, const quicpro_batch *batch, const quicpro_event *event);
+    /* What the last CLOSED and RESET of the client said. */
+    int closed, closed_error, resets, reset_error;
+    uint64_t closed_code, reset_code;
+    char closed_text[256];
+    bool connected, drained, goaway;
+    void *data; /* the test's */
+};
+
+static inline void pair_write(const char *path, const char *text)
+{
+    FILE *f = fopen(path, "w");
+    if (f == NULL || fputs(text, f) < 0 || fclose(f) != 0)
+        abort();
+}
+
+/* Certificates for `name`, 127.0.0.1 and ::1, and two configurations that use them. */
+static inline void pair_init(struct pair *p, const char *name)
+{
+    const char *names[] = {name, "127.0.0.1", "::1"};
+    quicpro_devcert made;
+    *p = (struct pair){.dir = "/tmp/quicpro-test-XXXXXX"};
+    if (mkdtemp(p->dir) == NULL || quicpro_devcert_make(&made, names, 3, 30) < 0)
+        abort();
+    snprintf(p->ca, sizeof(p->ca), "%s/ca.pem", p->dir);
+    snprintf(p->cert, sizeof(p->cert), "%s/cert.pem", p->dir);
+    snprintf(p->key, sizeof(p->key), "%s/key.pem", p->dir);
+    pair_write(p->ca, made.ca_pem);
+    pair_write(p->cert, made.cert_pem);
+    pair_write(p->key, made.key_pem);
+    quicpro_devcert_done(&made);
+    if (quicpro_config_new(&p->server_config) < 0 || quicpro_config_new(&p->client_config) < 0)
+        abort();
+    quicpro_config_set(p->server_config, "cert_file", p->cert);
+    quicpro_config_set(p->server_config, "key_file", p->key);
+    quicpro_config_set(p->client_config, "ca_file", p->ca);
+}
+
+/* Loops, a server that listens, a client; no connection yet. */
+static inline void pair_start(struct pair *p)
+{
+    int port;
+    if (quicpro_loop_new(&p->server_loop, p->server_config) < 0 ||
+        quicpro_loop_new(&p->client_loop, p->client_config) < 0 ||
+        quicpro_server_new(&p->server, p->server_loop, p->server_config) < 0 ||
+        quicpro_client_new(&p->client, p->client_loop, p->client_config) < 0 ||
+        (port = quicpro_server_listen(p->server, "127.0.0.1", 0)) <= 0)
+        abort();
+    p->port = (uint16_t)port;
+}
+
+static inline void pair_done(struct pair *p)
+{
+    quicpro_client_free(p->client);
+    quicpro_server_free(p->server);
+    quicpro_loop_free(p->client_loop);
+    quicpro_loop_free(p->server_loop);
+    quicpro_config_free(p->client_config);
+    quicpro_config_free(p->server_config);
+    unlink(p->ca);
+    unlink(p->cert);
+    unlink(p->key);
+    rmdir(p->dir);
+}
+
+static inline void pair_note(struct pair *p, const quicpro_event *event)
+{
+    if (event->type == QUICPRO_EVENT_CONNECTED) {
+        p->connected = true;
+    } else if (event->type == QUICPRO_EVENT_GOAWAY) {
+        p->goaway = true;
+    } else if (event->type == QUICPRO_EVENT_CLOSED) {
+        p->closed++;
+        p->closed_error = event->error;
+        p->closed_code = event->code;
+        snprintf(p->closed_text, sizeof(p->closed_text), "%s", (const char *)event->data);
+    } else if (event->type == QUICPRO_EVENT_RESET) {
+        p->resets++;
+        p->reset_error = event->error;
+        p->reset_code = event->code;
+    }
+}
+
+static inline void pair_run(struct pair *p, bool server)
+{
+    quicpro_loop *loop = server ? p->server_loop : p->client_loop;
+    const quicpro_batch *batch;
+    if (loop == NULL || quicpro_loop_run(loop, 0, &batch) < 0)
+        return;
+    for (size_t i = 0; i < batch->event_count; i++) {
+        const quicpro_event *event = &batch->events[i];
+        if (!server)
+            pair_note(p, event);
+        else if (event->type == QUICPRO_EVENT_DRAINED)
+            p->drained = true;
+        if (server && p->on_server != NULL)
+            p->on_server(p, batch, event);
+        else if (!server && p->on_client != NULL)
+            p->on_client(p, batch, event);
+    }
+}
+
+/* Flushes both, waits for either, runs both. */
+static inline void pair_step(struct pair *p)
+{
+    struct pollfd fd[2] = {{-1, POLLIN, 0}, {-1, POLLIN, 0}};
+    if (p->server_loop != NULL) {
+        quicpro_loop_flush(p->server_loop);
+        fd[0].fd = quicpro_loop_fd(p->server_loop);
+    }
+    if (p->client_loop != NULL) {
+        quicpro_loop_flush(p->client_loop);
+        fd[1].fd = quicpro_loop_fd(p->client_loop);
+    }
+    poll(fd, 2, 1000);
+    pair_run(p, true);
+    pair_run(p, false);
+}
+
+/* Until *done; false after PAIR_DEADLINE_S. */
+static inline bool pair_until(struct pair *p, const bool *done)
+{
+    quicpro_tstamp end = quicpro_now() + PAIR_DEADLINE_S * QUICPRO_SECOND;
+    while (!*done && quicpro_now() < end)
+        pair_step(p);
+    return *done;
+}
+
+static inline bool pair_until_closed(struct pair *p)
+{
+    quicpro_tstamp end = quicpro_now() + PAIR_DEADLINE_S * QUICPRO_SECOND;
+    while (p->closed == 0 && quicpro_now() < end)
+        pair_step(p);
+    return p->closed != 0;
+}
+
+static inline int pair_connect(struct pair *p, const char *host)
+{
+    return quicpro_client_connect(p->client, host, p->port, NULL, &p->conn);
+}
+
+/* A request on the pair's connection. */
+static inline int pair_request(struct pair *p, const char *method, const char *path,
+                               const void *body, size_t len, int fin, void *user,
+                               quicpro_stream *ret)
+{
+    const quicpro_nv fields[] = {
+        {":method", 7, method, strlen(method)},
+        QUICPRO_NV(":scheme", "https"),
+        QUICPRO_NV(":authority", "localhost"),
+        {":path", 5, path, strlen(path)},
+    };
+    return quicpro_request(p->client_loop, p->conn, fields, COUNTOF(fields), body, len, fin, user,
+                           ret);
+}
+
+/* Everything ready: handshake done. */
+static inline void pair_open(struct pair *p)
+{
+    pair_init(p, "localhost");
+    pair_start(p);
+    CHECK_INT(pair_connect(p, "127.0.0.1"), ==, 0);
+    CHECK(pair_until(p, &p->connected));
+}
+
+#endif

@@ -1,0 +1,27 @@
+#include "os/clock.h"
+
+#include "check.h"
+
+#include <time.h>
+
+static void test_monotonic_and_in_nanoseconds(void)
+{
+    struct timespec ts;
+    quicpro_tstamp before = qp_clock_now();
+    clock_gettime(CLOCK_MONOTONIC, &ts);
+    quicpro_tstamp after = qp_clock_now();
+    quicpro_tstamp between = (uint64_t)ts.tv_sec * QUICPRO_SECOND + (uint64_t)ts.tv_nsec;
+    CHECK_U64(before, <=, between);
+    CHECK_U64(between, <=, after);
+    for (int i = 0; i < 1000; i++) {
+        after = qp_clock_now();
+        CHECK_U64(before, <=, after);
+        before = after;
+    }
+}
+
+int main(void)
+{
+    static const struct check_test tests[] = {TEST(test_monotonic_and_in_nanoseconds)};
+    return RUN(tests);
+}

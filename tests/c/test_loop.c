@@ -1,0 +1,122 @@
+/* The loop as its users see it; what servers, clients and streams do has tests of its own. */
+#include "pair.h"
+
+#include <sys/wait.h>
+
+static void test_bad_arguments(void)
+{
+    const quicpro_batch *batch;
+    quicpro_loop *loop;
+    quicpro_loop_stats stats = {.size = 8};
+    CHECK_INT(quicpro_loop_new(NULL, NULL), ==, QUICPRO_EINVAL);
+    CHECK_INT(quicpro_loop_run(NULL, 0, &batch), ==, QUICPRO_EINVAL);
+    CHECK_INT(quicpro_loop_flush(NULL), ==, QUICPRO_EINVAL);
+    CHECK_INT(quicpro_loop_wait(NULL, 0), ==, QUICPRO_EINVAL);
+    if (!CHECK_INT(quicpro_loop_new(&loop, NULL), ==, 0))
+        return;
+    CHECK_INT(quicpro_loop_run(loop, 0, NULL), ==, QUICPRO_EINVAL);
+    CHECK_INT(quicpro_loop_get_stats(loop, &stats), ==, QUICPRO_EINVAL);
+    quicpro_loop_free(loop);
+    quicpro_loop_free(NULL);
+}
+
+static void test_an_empty_run_has_no_events(void)
+{
+    const quicpro_batch *batch;
+    quicpro_loop *loop;
+    if (!CHECK_INT(quicpro_loop_new(&loop, NULL), ==, 0))
+        return;
+    CHECK_INT(quicpro_loop_run(loop, 0, &batch), ==, 0);
+    CHECK_U64(batch->event_count, ==, 0);
+    CHECK_INT(quicpro_loop_flush(loop), ==, 0);
+    CHECK_INT(quicpro_loop_wants(loop), ==, QUICPRO_WANT_READABLE);
+    CHECK_U64(quicpro_loop_expiry(loop), ==, QUICPRO_FOREVER);
+    CHECK(quicpro_loop_fd(loop) >= 0);
+    CHECK_STR(quicpro_loop_error(loop), "");
+    quicpro_loop_free(loop);
+}
+
+static void test_an_idle_server_never_wakes_up(void)
+{
+    struct pair p;
+    quicpro_loop_stats stats = {.size = sizeof(stats)};
+    pair_init(&p, "localhost");
+    pair_start(&p);
+    quicpro_loop_flush(p.server_loop);
+    CHECK_INT(quicpro_loop_wait(p.server_loop, 5 * QUICPRO_SECOND), ==, 0);
+    CHECK_INT(quicpro_loop_get_stats(p.server_loop, &stats), ==, 0);
+    CHECK_U64(stats.wakeups, ==, 0);
+    pair_done(&p);
+}
+
+static void test_wake_ends_a_wait(void)
+{
+    quicpro_loop *loop;
+    if (!CHECK_INT(quicpro_loop_new(&loop, NULL), ==, 0))
+        return;
+    quicpro_loop_wake(loop);
+    CHECK_INT(quicpro_loop_wait(loop, QUICPRO_FOREVER), ==, 1);
+    const quicpro_batch *batch;
+    CHECK_INT(quicpro_loop_run(loop, 0, &batch), ==, 0);
+    CHECK_INT(quicpro_loop_wait(loop, 0), ==, 0); /* once is once */
+    quicpro_loop_free(loop);
+}
+
+static void test_a_child_may_not_use_it(void)
+{
+    quicpro_loop *loop;
+    int status = -1;
+    if (!CHECK_INT(quicpro_loop_new(&loop, NULL), ==, 0))
+        return;
+    pid_t pid = fork();
+    if (pid == 0) {
+        const quicpro_batch *batch;
+        bool refused = quicpro_loop_run(loop, 0, &batch) == QUICPRO_EFORK &&
+                       quicpro_loop_flush(loop) == QUICPRO_EFORK &&
+                       quicpro_loop_wait(loop, 0) == QUICPRO_EFORK;
+        _exit(refused ? 0 : 1);
+    }
+    CHECK(waitpid(pid, &status, 0) == pid);
+    CHECK(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+    quicpro_loop_free(loop);
+}
+
+static void count_lines(void *user, int level, const char *line)
+{
+    unsigned *count = user;
+    CHECK(level >= QUICPRO_LOG_ERROR && level <= QUICPRO_LOG_DEBUG);
+    CHECK(strchr(line, '\n') == NULL);
+    ++*count;
+}
+
+static void test_stats_and_log(void)
+{
+    struct pair p;
+    unsigned lines = 0;
+    quicpro_loop_stats stats = {.size = sizeof(stats)};
+    pair_open(&p);
+    quicpro_loop_set_log(p.client_loop, count_lines, &lines, QUICPRO_LOG_DEBUG);
+    CHECK_INT(quicpro_loop_get_stats(p.server_loop, &stats), ==, 0);
+    CHECK_U64(stats.connections, ==, 1);
+    CHECK_U64(stats.connections_made, ==, 1);
+    CHECK_U64(stats.datagrams_in, >, 0);
+    CHECK_U64(stats.datagrams_out, >, 0);
+    CHECK_U64(stats.syscalls_out, >, 0);
+    CHECK_INT(quicpro_conn_close(p.client_loop, p.conn, 0x100, "bye"), ==, 0);
+    CHECK(pair_until_closed(&p));
+    CHECK_U64(lines, >, 0);
+    pair_done(&p);
+}
+
+int main(void)
+{
+    static const struct check_test tests[] = {
+        TEST(test_bad_arguments),
+        TEST(test_an_empty_run_has_no_events),
+        TEST(test_an_idle_server_never_wakes_up),
+        TEST(test_wake_ends_a_wait),
+        TEST(test_a_child_may_not_use_it),
+        TEST(test_stats_and_log),
+    };
+    return RUN(tests);
+}
