@@ -1,0 +1,6 @@
+"""`python -m quicpro` is the command `quicpro`."""
+
+from .cli import main
+
+if __name__ == "__main__":
+    main(prog_name="python -m quicpro")

@@ -1,0 +1,148 @@
+"""The seam between the C library's batches and Python: batches in, records out.
+
+Everything that crosses does so for a whole batch at once: its events are unpacked into one list of
+64-bit words, its fields into one list of 32-bit words, the text of all fields becomes one bytes object
+that is sliced. Answers are packed into records and handed over in one call. A module in C can take
+this one's place without any other noticing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from struct import Struct
+from typing import Any, Final
+
+from ._check import check
+from ._ffi import ffi, lib
+
+Headers = list[tuple[bytes, bytes]]
+
+CONNECTED: Final = lib.QUICPRO_EVENT_CONNECTED
+CLOSED: Final = lib.QUICPRO_EVENT_CLOSED
+REQUEST: Final = lib.QUICPRO_EVENT_REQUEST
+RESPONSE: Final = lib.QUICPRO_EVENT_RESPONSE
+DATA: Final = lib.QUICPRO_EVENT_DATA
+TRAILERS: Final = lib.QUICPRO_EVENT_TRAILERS
+RESET: Final = lib.QUICPRO_EVENT_RESET
+WRITABLE: Final = lib.QUICPRO_EVENT_WRITABLE
+GOAWAY: Final = lib.QUICPRO_EVENT_GOAWAY
+DRAINED: Final = lib.QUICPRO_EVENT_DRAINED
+
+FIN: Final = lib.QUICPRO_FLAG_FIN
+REMOTE: Final = lib.QUICPRO_FLAG_REMOTE
+INFORMATIONAL: Final = lib.QUICPRO_FLAG_INFORMATIONAL
+
+# An event is eight words: type | flags << 16 | error << 32, conn, stream, code, data, len, stream
+# id, user. The layout is the library's ABI; these lines only make sure that this machine has it.
+assert ffi.sizeof("quicpro_event") == 64 and ffi.sizeof("quicpro_field") == 16
+assert ffi.offsetof("quicpro_event", "error") == 4 and ffi.offsetof("quicpro_event", "data") == 32
+assert ffi.sizeof("quicpro_record") == 32
+
+
+def _known_names() -> list[bytes]:
+    names: list[bytes] = []
+    while (name := lib.quicpro_known_name(len(names), ffi.NULL)) != ffi.NULL:
+        names.append(ffi.string(name))
+    return names
+
+
+NAMES: Final = _known_names()
+_unpack = ffi.unpack
+_cast = ffi.cast
+_buffer = ffi.buffer
+
+_RECORD: Final = Struct("=IIQQII")
+_LENGTHS: Final = [Struct(f"={2 * n}I").pack for n in range(33)]
+OP_RESPOND: Final = lib.QUICPRO_OP_RESPOND
+OP_RESET: Final = lib.QUICPRO_OP_RESET
+OP_PAUSE: Final = lib.QUICPRO_OP_PAUSE
+OP_RESUME: Final = lib.QUICPRO_OP_RESUME
+
+
+class Batch:
+    """One batch of events, unpacked."""
+
+    __slots__ = ("_base", "_fields", "_text", "words")
+
+    def __init__(self, batch: Any) -> None:
+        count = batch.field_count
+        self.words: list[int] = _unpack(_cast("uint64_t *", batch.events), 8 * batch.event_count)
+        self._base = int(_cast("uintptr_t", batch.fields))
+        self._fields: list[int] = (
+            _unpack(_cast("uint32_t *", batch.fields), 4 * count) if count else []
+        )
+        self._text: bytes = _buffer(batch.text, batch.text_len)[:] if count else b""
+
+    def headers(self, address: int, count: int) -> Headers:
+        """The fields of an event, pseudo-header fields first."""
+        words = self._fields
+        text = self._text
+        at = (address - self._base) >> 2
+        result = []
+        for i in range(at, at + 4 * count, 4):
+            name, name_len, value, value_len = words[i : i + 4]
+            result.append(
+                (
+                    text[name : name + name_len] if name_len else NAMES[name],
+                    text[value : value + value_len],
+                )
+            )
+        return result
+
+
+def body(address: int, length: int) -> bytes:
+    """A copy of the bytes of a DATA event, or of the text of CLOSED and RESET."""
+    return _buffer(_cast("char *", address), length)[:] if length else b""
+
+
+def text(address: int, length: int) -> str:
+    return body(address, length).decode("utf-8", "replace")
+
+
+def error_of(word: int) -> int:
+    """The (negative) error in the first word of an event."""
+    error = word >> 32
+    return error - (1 << 32) if error >> 31 else error
+
+
+def pack_fields(headers: Iterable[Sequence[bytes]]) -> tuple[int, bytes]:
+    """Fields as a record wants them: how many, and their bytes."""
+    lengths: list[int] = []
+    parts: list[bytes] = []
+    for name, value in headers:
+        lengths += (len(name), len(value))
+        parts += (name, value)
+    count = len(lengths) >> 1
+    pack = _LENGTHS[count] if count < 33 else Struct(f"={2 * count}I").pack
+    return count, pack(*lengths) + b"".join(parts)
+
+
+def respond(stream: int, status: int, fields: tuple[int, bytes], data: bytes, fin: bool) -> bytes:
+    """A RESPOND record."""
+    count, packed = fields
+    return _RECORD.pack(OP_RESPOND, fin, stream, status, count, len(data)) + packed + data
+
+
+def command(op: int, stream: int, code: int = 0) -> bytes:
+    """A record without fields or body."""
+    return _RECORD.pack(op, 0, stream, code, 0, 0)
+
+
+def submit(loop: Any, records: list[bytes]) -> int:
+    """Hand records over; returns how many their streams did not take (they ended meanwhile)."""
+    refused = ffi.new("size_t *")
+    joined = b"".join(records)
+    records.clear()
+    check(lib.quicpro_loop_submit(loop, ffi.from_buffer(joined), len(joined), refused))
+    return int(refused[0])
+
+
+def make_nv(headers: Sequence[Sequence[bytes]]) -> tuple[Any, list[Any]]:
+    """An array of quicpro_nv, and what must be kept as long as it is used."""
+    array = ffi.new("quicpro_nv[]", len(headers))
+    keep: list[Any] = []
+    for item, (name, value) in zip(array, headers, strict=True):
+        n, v = ffi.from_buffer(name), ffi.from_buffer(value)
+        item.name, item.name_len, item.value, item.value_len = n, len(name), v, len(value)
+        keep += (n, v)
+    return array, keep

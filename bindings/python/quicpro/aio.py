@@ -1,0 +1,422 @@
+"""The asyncio client."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections import deque
+from collections.abc import AsyncIterator
+from types import TracebackType
+from typing import Any
+
+from . import _batch, errors
+from ._check import check_loop
+from ._ffi import ffi, lib
+from ._loop import LoopDriver
+from ._messages import (
+    Body,
+    ConnectionInfo,
+    Event,
+    Headers,
+    HeaderTypes,
+    Origin,
+    Response,
+    client_config,
+    connection_info,
+    events,
+    parse_url,
+    request_fields,
+    split_body,
+    start_request,
+)
+from .config import Config
+
+__all__ = ["AsyncClient", "AsyncStream"]
+
+_KEPT_MAX = 1 << 20  # bytes of a response kept before its stream is paused
+_CANCELLED = 0x10C  # H3_REQUEST_CANCELLED
+
+
+class _Conn:
+    """A connection and the streams on it."""
+
+    __slots__ = ("alive", "handle", "streams")
+
+    def __init__(self, handle: int) -> None:
+        self.handle = handle
+        self.alive = True
+        self.streams: set[int] = set()
+
+
+class AsyncStream:
+    """A response as it comes in: `status` and `headers` are there, the body is iterated over."""
+
+    def __init__(self, client: AsyncClient, conn: _Conn, handle: int, url: str) -> None:
+        self._client = client
+        self._conn = conn
+        self._handle = handle
+        self._events: deque[Event] = deque()
+        self._kept = 0
+        self._paused = False
+        self._changed: asyncio.Future[None] | None = None
+        self._writable: asyncio.Future[None] | None = None
+        self._ended = False
+        self._failure: Exception | None = None
+        self.response = Response(url, 0, Headers([]))
+
+    @property
+    def status(self) -> int:
+        """The status code."""
+        return self.response.status
+
+    @property
+    def headers(self) -> Headers:
+        """The response's fields."""
+        return self.response.headers
+
+    @property
+    def connection(self) -> ConnectionInfo | None:
+        """Facts about the connection; None if it has ended."""
+        return connection_info(self._client._driver_ptr(), self._conn.handle)
+
+    async def aiter_bytes(self) -> AsyncIterator[bytes]:
+        """The body, piece by piece as it arrives.
+
+        Raises:
+            QuicproError: the response broke off.
+        """
+        while (event := await self._next()) is not None:
+            if event.kind == _batch.DATA and event.data:
+                yield event.data
+            elif event.kind == _batch.TRAILERS:
+                self.response.trailers = Headers(event.headers)
+
+    async def aread(self) -> bytes:
+        """The whole body."""
+        return b"".join([piece async for piece in self.aiter_bytes()])
+
+    def _feed(self, event: Event) -> None:
+        if event.kind == _batch.WRITABLE:
+            if self._writable is not None and not self._writable.done():
+                self._writable.set_result(None)
+            return
+        if event.error is not None:
+            self._failure = event.error
+            if self._writable is not None and not self._writable.done():
+                self._writable.set_result(None)
+        else:
+            self._events.append(event)
+            self._kept += len(event.data)
+            if self._kept > _KEPT_MAX and not self._paused:
+                self._paused = True
+                lib.quicpro_stream_pause(self._client._driver_ptr(), self._handle, 1)
+        if self._changed is not None and not self._changed.done():
+            self._changed.set_result(None)
+
+    async def _next(self) -> Event | None:
+        """The next event; None after the last."""
+        while not self._events:
+            if self._ended:
+                return None
+            if self._failure is not None:
+                raise self._failure
+            self._changed = asyncio.get_running_loop().create_future()
+            try:
+                await self._changed
+            finally:
+                self._changed = None
+        event = self._events.popleft()
+        self._kept -= len(event.data)
+        if self._paused and self._kept < _KEPT_MAX // 2:
+            self._paused = False
+            self._client._command(lib.quicpro_stream_pause, self._handle, 0)
+        self._ended = event.fin
+        return event
+
+    async def _start(self) -> None:
+        """Wait for the final field section."""
+        while True:
+            event = await self._next()
+            assert event is not None
+            if event.kind == _batch.RESPONSE and not event.informational:
+                self.response.status = event.code
+                self.response.headers = Headers(event.headers[1:])  # without :status
+                return
+
+    async def _send_body(self, body: Any) -> None:
+        if hasattr(body, "__aiter__"):
+            async for piece in body:
+                await self._write(piece, False)
+        else:
+            for piece in body:
+                await self._write(piece, False)
+        await self._write(b"", True)
+
+    async def _write(self, data: bytes, fin: bool) -> None:
+        while self._failure is None:
+            rc = lib.quicpro_stream_write(
+                self._client._driver_ptr(), self._handle, ffi.from_buffer(data), len(data), fin
+            )
+            self._client._flush()
+            if rc != lib.QUICPRO_EAGAIN:
+                return  # taken; or ended: the response or the failure tells
+            self._writable = asyncio.get_running_loop().create_future()
+            await self._writable
+
+    def _abandon(self) -> None:
+        """Give up what is left of it."""
+        if not self._ended and self._failure is None:
+            self._client._command(lib.quicpro_stream_reset, self._handle, _CANCELLED)
+        self._client._forget(self._handle, self._conn)
+
+
+class _StreamContext:
+    """What `AsyncClient.stream()` returns: enter it for the response."""
+
+    def __init__(self, client: AsyncClient, arguments: dict[str, Any]) -> None:
+        self._client = client
+        self._arguments = arguments
+        self._stream: AsyncStream | None = None
+        self._sending: asyncio.Task[None] | None = None
+
+    async def __aenter__(self) -> AsyncStream:
+        timeout = self._arguments.pop("timeout")
+        stream, body = await self._client._request(**self._arguments)
+        self._stream = stream
+        try:
+            if body is not None:
+                self._sending = asyncio.get_running_loop().create_task(stream._send_body(body))
+            await self._client._limit(stream._start(), timeout, stream.response.url)
+        except BaseException:
+            await self.__aexit__(None, None, None)
+            raise
+        return stream
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        value: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._sending is not None:
+            self._sending.cancel()
+            await asyncio.wait({self._sending})
+            if not self._sending.cancelled():
+                failure = self._sending.exception()
+                if failure is not None and value is None:
+                    if self._stream is not None:
+                        self._stream._abandon()
+                    raise failure
+        if self._stream is not None:
+            self._stream._abandon()
+
+
+class AsyncClient:
+    """An HTTP/3 client for asyncio: one connection for each origin, any number of requests on it.
+
+    Args:
+        cafile: PEM file of the authorities to trust; the system's if not given.
+        verify: check certificates and names; turn it off only for tests.
+        timeout: seconds from a request to the end of its response; None for no limit.
+        handshake_timeout: seconds for a handshake.
+        config: further options.
+    """
+
+    def __init__(
+        self,
+        *,
+        cafile: str | os.PathLike[str] | None = None,
+        verify: bool = True,
+        timeout: float | None = 30.0,
+        handshake_timeout: float | None = None,
+        config: Config | None = None,
+    ) -> None:
+        self._config = client_config(cafile, verify, handshake_timeout, config)
+        self._timeout = timeout
+        self._driver: LoopDriver | None = None
+        self._client: Any = None
+        self._closed = False
+        self._conns: dict[Origin, _Conn] = {}
+        self._by_handle: dict[int, tuple[Origin, _Conn]] = {}
+        self._streams: dict[int, AsyncStream] = {}
+        if self._config["ca_file"] and not os.access(self._config["ca_file"], os.R_OK):
+            raise errors.CertificateError(f"ca_file: cannot read '{self._config['ca_file']}'")
+
+    async def __aenter__(self) -> AsyncClient:
+        self._open()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        value: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self.aclose()
+
+    async def request(
+        self,
+        method: str,
+        url: str,
+        *,
+        headers: HeaderTypes | None = None,
+        body: Body | None = None,
+        timeout: float | None = None,
+    ) -> Response:
+        """Send a request and wait for the whole response.
+
+        Args:
+            method: "GET", "POST", ...
+            url: an https URL.
+            headers: further fields.
+            body: bytes, str, a binary file, or an iterable or async iterable of bytes.
+            timeout: seconds; the client's if not given.
+
+        Raises:
+            ValueError: URL, method or a field is malformed.
+            ConnectionError: the connection failed (its subclasses say how).
+            ResponseTimeout: it took too long.
+            StreamError: the response broke off.
+        """
+
+        async def whole() -> Response:
+            async with self.stream(method, url, headers=headers, body=body, timeout=None) as stream:
+                response = stream.response
+                response.content = await stream.aread()
+                response.connection = stream.connection
+                return response
+
+        limit = self._timeout if timeout is None else timeout
+        response: Response = await self._limit(whole(), limit, url)
+        return response
+
+    async def get(self, url: str, **options: Any) -> Response:
+        """`request("GET", ...)`."""
+        return await self.request("GET", url, **options)
+
+    async def post(self, url: str, body: Body | None = None, **options: Any) -> Response:
+        """`request("POST", ...)`."""
+        return await self.request("POST", url, body=body, **options)
+
+    def stream(
+        self,
+        method: str,
+        url: str,
+        *,
+        headers: HeaderTypes | None = None,
+        body: Body | None = None,
+        timeout: float | None = None,
+    ) -> _StreamContext:
+        """A context whose value is an `AsyncStream`; timeout is for its field section."""
+        return _StreamContext(
+            self,
+            {"method": method, "url": url, "headers": headers, "body": body, "timeout": timeout},
+        )
+
+    async def aclose(self) -> None:
+        """Close every connection."""
+        self._closed = True
+        if self._driver is None:
+            return
+        for stream in list(self._streams.values()):
+            stream._failure = errors.ConnectionClosed("the client was closed")
+        lib.quicpro_client_free(self._client)
+        self._driver.close()
+        self._driver = None
+
+    # Between the streams and the loop.
+
+    def _open(self) -> LoopDriver:
+        if self._closed:
+            raise errors.ConnectionClosed("the client was closed")
+        if self._driver is None:
+            driver = LoopDriver(self._config, self._on_batch_raw)
+            ret = ffi.new("quicpro_client **")
+            try:
+                check_loop(
+                    lib.quicpro_client_new(ret, driver.ptr, self._config._struct), driver.ptr
+                )
+            except BaseException:
+                driver.close()
+                raise
+            self._client = ret[0]
+            self._driver = driver
+        return self._driver
+
+    def _driver_ptr(self) -> Any:
+        if self._driver is None:
+            raise errors.ConnectionClosed("the client was closed")
+        return self._driver.ptr
+
+    def _flush(self) -> None:
+        if self._driver is not None:
+            self._driver.schedule_flush()
+
+    def _command(self, function: Any, handle: int, argument: int) -> None:
+        if self._driver is not None:
+            function(self._driver.ptr, handle, argument)
+            self._driver.schedule_flush()
+
+    def _on_batch_raw(self, raw: Any) -> None:
+        for event in events(raw):
+            if event.stream:
+                stream = self._streams.get(event.stream)
+                if stream is not None:
+                    stream._feed(event)
+            elif event.kind in (_batch.CLOSED, _batch.GOAWAY):
+                # No new requests on it; on GOAWAY those under way go on.
+                origin, conn = self._by_handle.get(event.conn, (None, None))
+                if conn is not None and origin is not None:
+                    conn.alive = False
+                    if self._conns.get(origin) is conn:
+                        del self._conns[origin]
+                    if event.kind == _batch.CLOSED:
+                        del self._by_handle[event.conn]
+
+    def _connect(self, origin: Origin) -> _Conn:
+        conn = self._conns.get(origin)
+        if conn is not None and conn.alive:
+            return conn
+        driver = self._open()
+        handle = ffi.new("quicpro_conn *")
+        check_loop(
+            lib.quicpro_client_connect(
+                self._client, origin.host.encode("idna"), origin.port, ffi.NULL, handle
+            ),
+            driver.ptr,
+        )
+        driver.schedule_flush()
+        conn = self._conns[origin] = _Conn(int(handle[0]))
+        self._by_handle[conn.handle] = origin, conn
+        return conn
+
+    async def _request(
+        self, method: str, url: str, headers: HeaderTypes | None, body: Body | None
+    ) -> tuple[AsyncStream, Any]:
+        origin, authority, target = parse_url(url)
+        data, pieces = split_body(body)
+        length = len(data) if data else None
+        if length is None and body is not None and pieces is None:
+            length = 0
+        fields = request_fields(method, authority, target, headers, length)
+        driver = self._open()
+        conn = self._connect(origin)
+        handle = start_request(driver.ptr, conn.handle, fields, data)
+        driver.schedule_flush()
+        stream = self._streams[handle] = AsyncStream(self, conn, handle, url)
+        conn.streams.add(handle)
+        return stream, pieces
+
+    def _forget(self, handle: int, conn: _Conn) -> None:
+        self._streams.pop(handle, None)
+        conn.streams.discard(handle)
+
+    async def _limit(self, what: Any, timeout: float | None, url: str) -> Any:
+        if timeout is None:
+            return await what
+        try:
+            return await asyncio.wait_for(what, timeout)
+        except errors.QuicproError:
+            raise
+        except (TimeoutError, asyncio.TimeoutError):
+            raise errors.ResponseTimeout(f"{url}: no complete answer in {timeout:g} s") from None

@@ -1,0 +1,187 @@
+"""`quicpro serve`."""
+
+from __future__ import annotations
+
+import importlib
+import ipaddress
+import logging
+import os
+import sys
+import tempfile
+from typing import Any
+
+import click
+
+from . import NOT_STARTED, WRONG_USE, fail
+
+
+def load_app(target: str) -> Any:
+    """Import "module:attribute"."""
+    module_name, _, attribute = target.partition(":")
+    if not module_name or not attribute:
+        fail(f"'{target}' is not MODULE:APP, such as main:app", WRONG_USE)
+    try:
+        module = importlib.import_module(module_name)
+    except ModuleNotFoundError as e:
+        if e.name is not None and (module_name == e.name or module_name.startswith(e.name + ".")):
+            fail(
+                f"no module '{module_name}' here or on the Python path (--app-dir sets where to look)",
+                NOT_STARTED,
+            )
+        fail(f"importing '{module_name}' failed: {e!r}", NOT_STARTED)
+    except Exception as e:
+        fail(f"importing '{module_name}' failed: {e!r}", NOT_STARTED)
+    app = module
+    for part in attribute.split("."):
+        app = getattr(app, part, None)  # type: ignore[assignment]
+        if app is None:
+            fail(f"module '{module_name}' has no '{attribute}'", NOT_STARTED)
+    if not callable(app):
+        fail(f"'{target}' is no application: it cannot be called", NOT_STARTED)
+    return app
+
+
+def is_loopback(host: str | None) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return host is not None and ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+@click.command(
+    epilog="Example: quicpro serve main:app --bind :443 --certfile cert.pem --keyfile key.pem"
+)
+@click.argument("app", metavar="MODULE:APP")
+@click.option(
+    "--bind",
+    default="127.0.0.1:4433",
+    show_default=True,
+    metavar="HOST:PORT",
+    help="Where to listen (UDP). Port 0: any.",
+)
+@click.option("--certfile", type=click.Path(), help="PEM certificate chain.")
+@click.option("--keyfile", type=click.Path(), help="PEM private key, not encrypted.")
+@click.option(
+    "--graceful-timeout",
+    type=click.FloatRange(0),
+    default=30.0,
+    show_default=True,
+    help="Seconds that open requests get after Ctrl-C; a second Ctrl-C does not wait.",
+)
+@click.option(
+    "--loop",
+    type=click.Choice(["auto", "asyncio", "uvloop"]),
+    default="auto",
+    show_default=True,
+    help="Event loop; auto takes uvloop where it is installed.",
+)
+@click.option(
+    "--app-dir",
+    default=".",
+    show_default=True,
+    type=click.Path(file_okay=False),
+    help="Where to look for MODULE first.",
+)
+@click.option("--root-path", default="", help="Prefix under which the application is mounted.")
+@click.option(
+    "-o",
+    "--option",
+    "options",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="Set a library option, such as max_idle_timeout_ms=60000; may be repeated.",
+)
+@click.option("-v", "--verbose", count=True, help="More log; -vv for all of it.")
+@click.pass_context
+def serve(
+    context: click.Context,
+    app: str,
+    bind: str,
+    certfile: str | None,
+    keyfile: str | None,
+    graceful_timeout: float,
+    loop: str,
+    app_dir: str,
+    root_path: str,
+    options: tuple[str, ...],
+    verbose: int,
+) -> None:
+    """Serve an ASGI application over HTTP/3."""
+    from quicpro import errors
+    from quicpro.config import Config
+    from quicpro.server import LifespanError, Server, parse_bind
+    from quicpro.server import serve as run
+
+    level = (logging.WARNING, logging.INFO, logging.DEBUG)[min(verbose, 2)]
+    logging.basicConfig(level=level, format="%(levelname)s %(name)s: %(message)s")
+    try:
+        host, _ = parse_bind(bind)
+        config = Config(**dict(_pair(option) for option in options))
+    except (ValueError, errors.ConfigError) as e:
+        fail(e, WRONG_USE)
+    if (certfile is None) != (keyfile is None):
+        fail("--certfile and --keyfile belong together", WRONG_USE)
+    temporary: tempfile.TemporaryDirectory[str] | None = None
+    if certfile is None or keyfile is None:
+        if not is_loopback(host):
+            fail(
+                "a certificate is needed to listen beyond loopback: --certfile and --keyfile "
+                "('quicpro devcert DIR' makes one for development)",
+                WRONG_USE,
+            )
+        from quicpro.devcert import write_devcert
+
+        temporary = tempfile.TemporaryDirectory(prefix="quicpro-")
+        write_devcert(temporary.name)
+        certfile, keyfile = (os.path.join(temporary.name, n) for n in ("cert.pem", "key.pem"))
+        click.echo(
+            f"quicpro: no certificate given, using a temporary one; trust it with "
+            f"--cacert {temporary.name}/ca.pem",
+            err=True,
+        )
+    sys.path.insert(0, os.path.abspath(app_dir))
+    application = load_app(app)
+
+    def started(server: Server) -> None:
+        shown = f"[{host}]" if host and ":" in host else host or "localhost"
+        click.echo(
+            f"quicpro: serving {app} on https://{shown}:{server.port} (HTTP/3), Ctrl-C stops",
+            err=True,
+        )
+
+    def stopping(server: Server) -> None:
+        click.echo(
+            f"quicpro: stopping, {server.requests()} requests on {server.connections()} "
+            "connections left; Ctrl-C again does not wait",
+            err=True,
+        )
+
+    try:
+        run(
+            application,
+            bind,
+            certfile=certfile,
+            keyfile=keyfile,
+            config=config,
+            graceful_timeout=graceful_timeout,
+            loop=loop,
+            root_path=root_path,
+            on_start=started,
+            on_stop=stopping,
+        )
+    except (LifespanError, errors.QuicproError, OSError) as e:
+        if context.obj["debug"]:
+            raise
+        fail(getattr(e, "strerror", None) or e, NOT_STARTED)
+    finally:
+        if temporary is not None:
+            temporary.cleanup()
+
+
+def _pair(option: str) -> tuple[str, str]:
+    key, equals, value = option.partition("=")
+    if not equals:
+        raise ValueError(f"'{option}' is not KEY=VALUE")
+    return key, value

@@ -1,0 +1,117 @@
+"""Exceptions. Each is also the builtin it resembles, so code that never heard of us catches it too.
+
+Attributes of all of them:
+    code: the library's error number (negative), or 0.
+    wire_code: the QUIC or HTTP/3 code that travelled, or None.
+    remote: True if the peer did it, False if we did.
+"""
+
+from __future__ import annotations
+
+import builtins
+
+__all__ = [
+    "CertificateError",
+    "ConfigError",
+    "ConnectionClosed",
+    "ConnectionError",
+    "ConnectionRefused",
+    "HandshakeTimeout",
+    "IdleTimeout",
+    "InvalidValue",
+    "ProtocolError",
+    "QuicproError",
+    "ResolveError",
+    "ResponseTimeout",
+    "StreamError",
+    "StreamLimit",
+    "StreamReset",
+    "TLSError",
+    "TimeoutError",
+    "UnknownOption",
+    "VerificationError",
+]
+
+
+class QuicproError(Exception):
+    """Anything this package raises."""
+
+    def __init__(
+        self, text: str, *, code: int = 0, wire_code: int | None = None, remote: bool = False
+    ) -> None:
+        super().__init__(text)
+        self.code = code
+        self.wire_code = wire_code
+        self.remote = remote
+
+
+class ConfigError(QuicproError, ValueError):
+    """An option that does not exist, or a value that it cannot have."""
+
+
+class UnknownOption(ConfigError):
+    """No option has that name."""
+
+
+class InvalidValue(ConfigError):
+    """The option cannot have that value."""
+
+
+class CertificateError(ConfigError):
+    """A certificate, a key or a file of authorities could not be used."""
+
+
+class ConnectionError(QuicproError, builtins.ConnectionError):
+    """The connection could not be made, or was lost."""
+
+
+class ConnectionRefused(ConnectionError, builtins.ConnectionRefusedError):
+    """Nothing listens at that address."""
+
+
+class ConnectionClosed(ConnectionError):
+    """The connection was closed before the answer was complete."""
+
+
+class ResolveError(ConnectionError):
+    """The host name could not be resolved."""
+
+
+class TLSError(ConnectionError):
+    """The TLS handshake failed."""
+
+
+class VerificationError(TLSError):
+    """The peer's certificate was not accepted."""
+
+
+class TimeoutError(QuicproError, builtins.TimeoutError):
+    """Something took too long."""
+
+
+class HandshakeTimeout(TimeoutError, ConnectionError):
+    """The peer did not complete the handshake in time."""
+
+
+class IdleTimeout(TimeoutError, ConnectionError):
+    """The connection was silent too long (RFC 9000 section 10.1)."""
+
+
+class ResponseTimeout(TimeoutError):
+    """The response did not come in time."""
+
+
+class ProtocolError(QuicproError):
+    """The peer broke the protocol, or was asked to."""
+
+
+class StreamError(QuicproError):
+    """A request or response ended before its time."""
+
+
+class StreamReset(StreamError, ConnectionResetError):
+    """The peer gave the stream up."""
+
+
+class StreamLimit(StreamError):
+    """Too many requests wait already."""

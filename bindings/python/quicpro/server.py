@@ -1,0 +1,301 @@
+"""Serve an ASGI application over HTTP/3."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+import sys
+from collections.abc import Callable
+from typing import Any
+
+from . import errors
+from ._check import check_loop
+from ._ffi import ffi, lib
+from ._loop import LoopDriver
+from .asgi import ASGIApp, ASGIServer, Message
+from .config import Config
+
+__all__ = ["LifespanError", "Server", "parse_bind", "run_event_loop", "serve"]
+
+logger = logging.getLogger("quicpro.server")
+
+
+class LifespanError(errors.QuicproError, RuntimeError):
+    """The application's startup failed."""
+
+
+def parse_bind(bind: str) -> tuple[str | None, int]:
+    """Take "HOST:PORT", "[V6]:PORT", ":PORT" or "PORT" apart; no host means all addresses.
+
+    Raises:
+        ValueError: it is none of these.
+    """
+    host, _, port = bind.rpartition(":")
+    if not port.isdigit() or int(port) > 65535 or (":" in host and not host.startswith("[")):
+        raise ValueError(f"'{bind}' is not HOST:PORT, such as 127.0.0.1:4433 or [::1]:4433")
+    return host.strip("[]") or None, int(port)
+
+
+class Lifespan:
+    """The lifespan protocol: startup before the first request, shutdown after the last."""
+
+    def __init__(self, app: ASGIApp, state: dict[str, Any]) -> None:
+        self._app = app
+        self._state = state
+        self._inbox: asyncio.Queue[Message] = asyncio.Queue()
+        self._answers: asyncio.Queue[Message] = asyncio.Queue()
+        self._task: asyncio.Task[None] | None = None
+        self._supported = True
+
+    async def startup(self) -> None:
+        self._task = asyncio.get_running_loop().create_task(self._run())
+        answer = await self._ask("startup")
+        if answer["type"] == "lifespan.startup.failed":
+            await self._task
+            raise LifespanError(f"the application failed to start: {answer.get('message', '')}")
+
+    async def shutdown(self) -> None:
+        if not self._supported or self._task is None:
+            return
+        answer = await self._ask("shutdown")
+        if answer["type"] == "lifespan.shutdown.failed":
+            logger.error("the application failed to shut down: %s", answer.get("message", ""))
+        await self._task
+
+    async def _ask(self, what: str) -> Message:
+        await self._inbox.put({"type": f"lifespan.{what}"})
+        return await self._answers.get()
+
+    async def _run(self) -> None:
+        scope = {
+            "type": "lifespan",
+            "asgi": {"version": "3.0", "spec_version": "2.0"},
+            "state": self._state,
+        }
+        try:
+            await self._app(scope, self._inbox.get, self._answers.put)
+        except Exception as e:
+            # An application that knows no lifespan raises: that is its right (ASGI, "Lifespan").
+            logger.debug("no lifespan: %r", e)
+        self._supported = False
+        await self._answers.put({"type": "lifespan.unsupported"})
+
+
+class Server:
+    """An HTTP/3 server for one ASGI application, inside a running asyncio loop.
+
+    Args:
+        app: an ASGI 3 application.
+        bind: "HOST:PORT"; port 0 lets the kernel choose, see `port`.
+        certfile: PEM certificate chain.
+        keyfile: PEM private key.
+        config: further options.
+        root_path: prefix under which the application is mounted.
+    """
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        bind: str = "127.0.0.1:4433",
+        *,
+        certfile: str | os.PathLike[str],
+        keyfile: str | os.PathLike[str],
+        config: Config | None = None,
+        root_path: str = "",
+    ) -> None:
+        self._app = app
+        self._host, self._wanted_port = parse_bind(bind)
+        self._config = (config or Config()).replace(
+            cert_file=os.fspath(certfile), key_file=os.fspath(keyfile)
+        )
+        self._root_path = root_path
+        self._driver: LoopDriver | None = None
+        self._server: Any = None
+        self._asgi: ASGIServer | None = None
+        self._lifespan: Lifespan | None = None
+        self._drained: asyncio.Event | None = None
+        self.port = 0
+
+    async def start(self) -> None:
+        """Start the application, then listen.
+
+        Raises:
+            LifespanError: the application's startup failed.
+            CertificateError: certificate or key cannot be used.
+            OSError: the address cannot be listened on.
+            ResolveError: the host name is unknown.
+        """
+        asgi = self._asgi = ASGIServer(self._app, root_path=self._root_path)
+        self._drained = asyncio.Event()
+        asgi.on_drained = self._drained.set
+        driver = self._driver = asgi.driver = LoopDriver(self._config, asgi.on_batch)
+        try:
+            ret = ffi.new("quicpro_server **")
+            check_loop(lib.quicpro_server_new(ret, driver.ptr, self._config._struct), driver.ptr)
+            self._server = ret[0]
+            self._lifespan = Lifespan(self._app, asgi.state)
+            await self._lifespan.startup()
+            host = ffi.NULL if self._host is None else self._host.encode()
+            self.port = check_loop(
+                lib.quicpro_server_listen(self._server, host, self._wanted_port), driver.ptr
+            )
+        except BaseException:
+            self._free()
+            raise
+
+    def connections(self) -> int:
+        """Connections open now."""
+        return int(lib.quicpro_server_connections(self._server)) if self._server else 0
+
+    def requests(self) -> int:
+        """Requests being answered now."""
+        return len(self._asgi.requests) if self._asgi else 0
+
+    async def close(self, graceful_timeout: float = 30.0) -> bool:
+        """Stop: GOAWAY, let open requests finish, close connections, shut the application down.
+
+        Args:
+            graceful_timeout: seconds that open requests get; then they are cut off.
+
+        Returns:
+            True if every request finished in time.
+        """
+        if self._server is None:
+            return True
+        driver, drained = self._driver, self._drained
+        assert driver is not None and drained is not None
+        driver.submit()
+        lib.quicpro_server_shutdown(self._server)
+        driver.schedule_flush()
+        clean = True
+        try:
+            await asyncio.wait_for(drained.wait(), graceful_timeout)
+        except (TimeoutError, asyncio.TimeoutError):
+            clean = self.requests() == 0
+        finally:
+            await self.abort()
+        return clean
+
+    async def abort(self) -> None:
+        """Close every connection now, cancel requests, shut the application down."""
+        if self._server is None:
+            return
+        asgi, lifespan = self._asgi, self._lifespan
+        assert asgi is not None and lifespan is not None
+        tasks = [e.task for e in asgi.requests.values() if e.task is not None]
+        for exchange in list(asgi.requests.values()):
+            exchange.on_reset()
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks, timeout=5)
+        self._free()
+        await lifespan.shutdown()
+
+    def _free(self) -> None:
+        if self._server is not None:
+            lib.quicpro_server_free(self._server)
+            self._server = None
+        if self._driver is not None:
+            self._driver.close()
+
+
+def run_event_loop(main: Callable[[], Any], loop: str = "auto") -> Any:
+    """Run a coroutine function on the event loop of choice.
+
+    Args:
+        main: makes the coroutine.
+        loop: "asyncio", "uvloop", or "auto": uvloop where it is installed.
+    """
+    if loop not in ("auto", "asyncio", "uvloop"):
+        raise ValueError(f"loop is auto, asyncio or uvloop, not {loop!r}")
+    if loop != "asyncio":
+        with contextlib.suppress(ImportError):
+            import uvloop
+
+            if sys.version_info < (3, 11):
+                uvloop.install()
+                return asyncio.run(main())
+            with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+                return runner.run(main())
+        if loop == "uvloop":
+            raise errors.ConfigError("uvloop is not installed: pip install 'quicpro[serve]'")
+    return asyncio.run(main())
+
+
+async def _serve(
+    server: Server,
+    graceful_timeout: float,
+    on_start: Callable[[Server], None] | None,
+    on_stop: Callable[[Server], None] | None,
+) -> None:
+    loop = asyncio.get_running_loop()
+    stop = asyncio.Event()
+    again = asyncio.Event()
+
+    def on_signal() -> None:
+        (again if stop.is_set() else stop).set()
+
+    await server.start()
+    signals = (signal.SIGINT, signal.SIGTERM)
+    with contextlib.suppress(NotImplementedError, RuntimeError, ValueError):
+        for number in signals:  # only the main thread may
+            loop.add_signal_handler(number, on_signal)
+    try:
+        if on_start is not None:
+            on_start(server)
+        await stop.wait()
+        if on_stop is not None:
+            on_stop(server)
+        closing = loop.create_task(server.close(graceful_timeout))
+        impatient = loop.create_task(again.wait())
+        await asyncio.wait({closing, impatient}, return_when=asyncio.FIRST_COMPLETED)
+        impatient.cancel()
+        if not closing.done():
+            closing.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            if not await closing:
+                logger.warning(
+                    "graceful timeout of %g s: open requests were cut off", graceful_timeout
+                )
+    finally:
+        await server.abort()
+        with contextlib.suppress(NotImplementedError, RuntimeError, ValueError):
+            for number in signals:
+                loop.remove_signal_handler(number)
+
+
+def serve(
+    app: ASGIApp,
+    bind: str = "127.0.0.1:4433",
+    *,
+    certfile: str | os.PathLike[str],
+    keyfile: str | os.PathLike[str],
+    config: Config | None = None,
+    graceful_timeout: float = 30.0,
+    loop: str = "auto",
+    root_path: str = "",
+    on_start: Callable[[Server], None] | None = None,
+    on_stop: Callable[[Server], None] | None = None,
+) -> None:
+    """Serve an ASGI application until SIGINT or SIGTERM; a second signal does not wait.
+
+    Args:
+        app: an ASGI 3 application (`http` and `lifespan`).
+        bind: "HOST:PORT".
+        certfile: PEM certificate chain.
+        keyfile: PEM private key.
+        config: further options.
+        graceful_timeout: seconds that open requests get after the first signal.
+        loop: "auto", "asyncio" or "uvloop".
+        root_path: prefix under which the application is mounted.
+        on_start: called with the server once it listens; its `port` is known then.
+        on_stop: called when the first signal came.
+    """
+    server = Server(
+        app, bind, certfile=certfile, keyfile=keyfile, config=config, root_path=root_path
+    )
+    run_event_loop(lambda: _serve(server, graceful_timeout, on_start, on_stop), loop)

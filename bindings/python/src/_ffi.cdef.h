@@ -1,0 +1,242 @@
+typedef uint64_t quicpro_handle;
+typedef quicpro_handle quicpro_conn;
+typedef quicpro_handle quicpro_stream;
+typedef uint64_t quicpro_tstamp;
+enum quicpro_error {
+    QUICPRO_OK,
+    QUICPRO_EINVAL,
+    QUICPRO_ENOMEM,
+    QUICPRO_EAGAIN,
+    QUICPRO_E2BIG,
+    QUICPRO_ETIMEDOUT,
+    QUICPRO_ECONNREFUSED,
+    QUICPRO_ESTALE,
+    QUICPRO_EPROTO,
+    QUICPRO_EENGINE,
+    QUICPRO_ESTATE,
+    QUICPRO_ELIMIT,
+    QUICPRO_ETLS,
+    QUICPRO_EVERIFY,
+    QUICPRO_EALPN,
+    QUICPRO_EHANDSHAKE,
+    QUICPRO_EIDLE,
+    QUICPRO_ECLOSED,
+    QUICPRO_ERESET,
+    QUICPRO_EVERSION,
+    QUICPRO_ERESOLVE,
+    QUICPRO_EOPTION,
+    QUICPRO_EVALUE,
+    QUICPRO_ECERT,
+    QUICPRO_EFORK,
+    ...
+};
+const char *quicpro_strerror(int error);
+const char *quicpro_error_name(int error);
+const char *quicpro_wire_code_name(uint64_t code, int app);
+const char *quicpro_version(void);
+const char *quicpro_part_version(const char *part);
+enum quicpro_log_level {
+    QUICPRO_LOG_ERROR = 1,
+    QUICPRO_LOG_WARNING = 2,
+    QUICPRO_LOG_INFO = 3,
+    QUICPRO_LOG_DEBUG = 4,
+};
+typedef void quicpro_log_fn(void *user, int level, const char *line);
+typedef struct quicpro_config quicpro_config;
+enum quicpro_option_type {
+    QUICPRO_OPTION_BOOL,
+    QUICPRO_OPTION_UINT,
+    QUICPRO_OPTION_STRING,
+    QUICPRO_OPTION_CHOICE,
+};
+typedef struct quicpro_option {
+    const char *key;
+    enum quicpro_option_type type;
+    const char *unit;
+    uint64_t min, max;
+    const char *default_value;
+    const char *choices;
+    const char *help;
+} quicpro_option;
+int quicpro_config_new(quicpro_config **ret);
+void quicpro_config_free(quicpro_config *config);
+int quicpro_config_set(quicpro_config *config, const char *key, const char *value);
+const char *quicpro_config_get(quicpro_config *config, const char *key);
+const char *quicpro_config_error(const quicpro_config *config);
+const quicpro_option *quicpro_option_at(size_t index);
+typedef struct quicpro_devcert {
+    char *ca_pem, *cert_pem, *key_pem;
+    char spki_sha256[48];
+} quicpro_devcert;
+int quicpro_devcert_make(quicpro_devcert *ret, const char *const *names, size_t count,
+                                     unsigned days);
+void quicpro_devcert_done(quicpro_devcert *cert);
+enum quicpro_event_type {
+    QUICPRO_EVENT_CONNECTED = 1,
+    QUICPRO_EVENT_CLOSED = 2,
+    QUICPRO_EVENT_REQUEST = 3,
+    QUICPRO_EVENT_RESPONSE = 4,
+    QUICPRO_EVENT_DATA = 5,
+    QUICPRO_EVENT_TRAILERS = 6,
+    QUICPRO_EVENT_RESET = 7,
+    QUICPRO_EVENT_WRITABLE = 8,
+    QUICPRO_EVENT_GOAWAY = 9,
+    QUICPRO_EVENT_DRAINED = 10,
+};
+enum quicpro_flag {
+    QUICPRO_FLAG_FIN = 1,
+    QUICPRO_FLAG_REMOTE = 2,
+    QUICPRO_FLAG_APP = 4,
+    QUICPRO_FLAG_INFORMATIONAL = 8,
+};
+typedef struct quicpro_event {
+    uint16_t type;
+    uint16_t flags;
+    int32_t error;
+    quicpro_conn conn;
+    quicpro_stream stream;
+    uint64_t code;
+    const void *data;
+    size_t len;
+    uint64_t stream_id;
+    void *user;
+} quicpro_event;
+typedef struct quicpro_field {
+    uint32_t name;
+    uint32_t name_len;
+    uint32_t value;
+    uint32_t value_len;
+} quicpro_field;
+typedef struct quicpro_batch {
+    const quicpro_event *events;
+    size_t event_count;
+    const quicpro_field *fields;
+    size_t field_count;
+    const char *text;
+    size_t text_len;
+} quicpro_batch;
+const char *quicpro_known_name(uint32_t index, size_t *len);
+const char *quicpro_field_name(const quicpro_batch *batch, const quicpro_field *field,
+                                           size_t *len);
+const char *quicpro_field_value(const quicpro_batch *batch, const quicpro_field *field,
+                                            size_t *len);
+const char *quicpro_event_field(const quicpro_batch *batch, const quicpro_event *event,
+                                            const char *name, size_t *len);
+const char *quicpro_event_name(unsigned type);
+typedef struct quicpro_loop quicpro_loop;
+int quicpro_loop_new(quicpro_loop **ret, const quicpro_config *config);
+void quicpro_loop_free(quicpro_loop *loop);
+int quicpro_loop_run(quicpro_loop *loop, size_t budget, const quicpro_batch **ret);
+int quicpro_loop_flush(quicpro_loop *loop);
+int quicpro_loop_wait(quicpro_loop *loop, quicpro_tstamp timeout);
+void quicpro_loop_wake(quicpro_loop *loop);
+int quicpro_loop_fd(const quicpro_loop *loop);
+enum quicpro_want {
+    QUICPRO_WANT_READABLE = 1,
+    QUICPRO_WANT_WRITABLE = 2,
+    QUICPRO_WANT_RUN = 4,
+};
+int quicpro_loop_wants(const quicpro_loop *loop);
+quicpro_tstamp quicpro_loop_expiry(const quicpro_loop *loop);
+quicpro_tstamp quicpro_now(void);
+void quicpro_loop_set_log(quicpro_loop *loop, quicpro_log_fn *fn, void *user,
+                                      int level);
+const char *quicpro_loop_error(const quicpro_loop *loop);
+typedef struct quicpro_loop_stats {
+    size_t size;
+    uint64_t wakeups;
+    uint64_t datagrams_in, datagrams_out;
+    uint64_t bytes_in, bytes_out;
+    uint64_t syscalls_in, syscalls_out;
+    uint64_t dropped_in;
+    uint64_t send_blocked;
+    uint64_t connections;
+    uint64_t connections_made;
+    uint64_t streams;
+    uint64_t streams_made;
+    uint64_t panics;
+} quicpro_loop_stats;
+int quicpro_loop_get_stats(const quicpro_loop *loop, quicpro_loop_stats *stats);
+typedef struct quicpro_server quicpro_server;
+int quicpro_server_new(quicpro_server **ret, quicpro_loop *loop,
+                                   const quicpro_config *config);
+void quicpro_server_free(quicpro_server *server);
+int quicpro_server_listen(quicpro_server *server, const char *host, uint16_t port);
+int quicpro_server_listen_fd(quicpro_server *server, int fd);
+void quicpro_server_shutdown(quicpro_server *server);
+void quicpro_server_abort(quicpro_server *server);
+void quicpro_server_set_user(quicpro_server *server, void *user);
+size_t quicpro_server_connections(const quicpro_server *server);
+typedef struct quicpro_client quicpro_client;
+int quicpro_client_new(quicpro_client **ret, quicpro_loop *loop,
+                                   const quicpro_config *config);
+void quicpro_client_free(quicpro_client *client);
+int quicpro_client_connect(quicpro_client *client, const char *host, uint16_t port,
+                                       void *user, quicpro_conn *ret);
+typedef struct quicpro_nv {
+    const char *name;
+    size_t name_len;
+    const char *value;
+    size_t value_len;
+} quicpro_nv;
+int quicpro_request(quicpro_loop *loop, quicpro_conn conn, const quicpro_nv *fields,
+                                size_t field_count, const void *body, size_t len, int fin,
+                                void *user, quicpro_stream *ret);
+int quicpro_respond(quicpro_loop *loop, quicpro_stream stream, unsigned status,
+                                const quicpro_nv *fields, size_t field_count, const void *body,
+                                size_t len, int fin);
+int quicpro_stream_write(quicpro_loop *loop, quicpro_stream stream, const void *data,
+                                     size_t len, int fin);
+int quicpro_stream_trailers(quicpro_loop *loop, quicpro_stream stream,
+                                        const quicpro_nv *fields, size_t field_count);
+int quicpro_stream_reset(quicpro_loop *loop, quicpro_stream stream, uint64_t code);
+int quicpro_stream_pause(quicpro_loop *loop, quicpro_stream stream, int paused);
+int quicpro_stream_set_user(quicpro_loop *loop, quicpro_stream stream, void *user);
+int quicpro_conn_set_user(quicpro_loop *loop, quicpro_conn conn, void *user);
+int quicpro_conn_close(quicpro_loop *loop, quicpro_conn conn, uint64_t code,
+                                   const char *reason);
+typedef struct quicpro_conn_info {
+    size_t size;
+    char local[64];
+    char peer[64];
+    char alpn[16];
+    char cipher[32];
+    char group[32];
+    uint32_t version;
+    uint32_t established;
+    quicpro_tstamp rtt;
+    quicpro_tstamp min_rtt;
+    uint64_t cwnd;
+    uint64_t bytes_in, bytes_out;
+    uint64_t packets_in, packets_out, packets_lost;
+    uint64_t streams;
+} quicpro_conn_info;
+int quicpro_conn_get_info(quicpro_loop *loop, quicpro_conn conn,
+                                      quicpro_conn_info *info);
+enum quicpro_op {
+    QUICPRO_OP_RESPOND = 1,
+    QUICPRO_OP_WRITE = 2,
+    QUICPRO_OP_TRAILERS = 3,
+    QUICPRO_OP_RESET = 4,
+    QUICPRO_OP_PAUSE = 5,
+    QUICPRO_OP_RESUME = 6,
+};
+typedef struct quicpro_record {
+    uint32_t op;
+    uint32_t flags;
+    quicpro_stream stream;
+    uint64_t code;
+    uint32_t field_count;
+    uint32_t body_len;
+} quicpro_record;
+int quicpro_loop_submit(quicpro_loop *loop, const void *records, size_t len,
+                                    size_t *refused);
+typedef struct quicpro_thread quicpro_thread;
+int quicpro_thread_new(quicpro_thread **ret, const quicpro_config *config);
+void quicpro_thread_free(quicpro_thread *thread);
+int quicpro_thread_enter(quicpro_thread *thread, quicpro_loop **ret);
+void quicpro_thread_leave(quicpro_thread *thread);
+int quicpro_thread_wait(quicpro_thread *thread, quicpro_handle handle,
+                                    quicpro_tstamp timeout, quicpro_batch **ret);
+void quicpro_thread_batch_free(quicpro_batch *batch);
+void quicpro_thread_ignore(quicpro_thread *thread, quicpro_handle handle);

@@ -1,0 +1,1 @@
+#include <quicpro.h>
