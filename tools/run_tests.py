@@ -1,0 +1,357 @@
+#!/usr/bin/env python3
+"""Run the test suites one after the other and count.
+
+Each suite prints its seconds; the log of each is in build/logs. The last line, alone, is
+"N passed, N failed, N skipped" over all of them. A suite that crashes counts as one failure.
+
+Usage: run_tests.py [--full] [--only SUITE]... [--fuzz-seconds N] [--list]
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+import xml.etree.ElementTree as ET
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+BUILD = ROOT / "build"
+LOGS = BUILD / "logs"
+BIN = ROOT / ".venv" / "bin"
+
+
+@dataclass
+class Count:
+    passed: int = 0
+    failed: int = 0
+    skipped: int = 0
+
+    def __iadd__(self, other: Count) -> Count:
+        self.passed += other.passed
+        self.failed += other.failed
+        self.skipped += other.skipped
+        return self
+
+    def __str__(self) -> str:
+        return f"{self.passed} passed, {self.failed} failed, {self.skipped} skipped"
+
+
+class Suite:
+    """One suite: its commands write to one log."""
+
+    def __init__(self, name: str, options: argparse.Namespace) -> None:
+        self.name = name
+        self.options = options
+        self.count = Count()
+        self.notes: list[str] = []
+        self.log = (LOGS / f"{name}.log").open("w")
+
+    def run(self, *command: str | Path, timeout: float = 1800, **env: str) -> int:
+        """Run a command into the log; its exit code, 124 after the timeout."""
+        args = [str(c) for c in command]
+        self.log.write(f"$ {' '.join(args)}\n")
+        self.log.flush()
+        path = f"{BIN}{os.pathsep}{os.environ.get('PATH', '')}"
+        try:
+            return subprocess.run(
+                args,
+                cwd=ROOT,
+                env={**os.environ, "PATH": path, **env},
+                stdin=subprocess.DEVNULL,
+                stdout=self.log,
+                stderr=subprocess.STDOUT,
+                timeout=timeout,
+            ).returncode
+        except subprocess.TimeoutExpired:
+            self.log.write(f"timed out after {timeout} s\n")
+            return 124
+
+    def check(self, name: str, *command: str | Path, **options: object) -> bool:
+        """A command that is one test: it passes if it exits with 0."""
+        ok = self.run(*command, **options) == 0  # type: ignore[arg-type]
+        self.one(name, ok)
+        return ok
+
+    def one(self, name: str, ok: bool) -> None:
+        if ok:
+            self.count.passed += 1
+        else:
+            self.fail(name)
+
+    def fail(self, what: str) -> None:
+        self.count.failed += 1
+        self.notes.append(f"failed: {what}")
+
+    def skip(self, what: str) -> None:
+        self.count.skipped += 1
+        self.notes.append(f"skipped: {what}")
+
+    def meson(self, folder: str, *setup: str, env: dict[str, str] | None = None) -> bool:
+        """Configure and compile a build folder."""
+        where = BUILD / folder
+        env = env or {}
+        if not (where / "build.ninja").exists():
+            shutil.rmtree(where, ignore_errors=True)
+            if self.run("meson", "setup", where, "-Dpython=disabled", *setup, **env) != 0:
+                self.fail(f"meson setup {folder}")
+                return False
+        if self.run("ninja", "-C", where, **env) != 0:
+            self.fail(f"compiling {folder}")
+            return False
+        return True
+
+    def meson_test(self, folder: str, *args: str, **env: str) -> None:
+        """Run a build folder's tests and count their subtests."""
+        where = BUILD / folder
+        code = self.run(
+            "meson", "test", "-C", where, "--no-rebuild", "--print-errorlogs", *args, **env
+        )
+        log = where / "meson-logs" / "testlog.json"
+        results = (
+            [json.loads(line) for line in log.read_text().splitlines()] if log.exists() else []
+        )
+        if not results:
+            self.fail(f"{folder}: no test ran")
+        for result in results:
+            tap = result["stdout"]
+            bad = re.findall(r"^not ok \d+ - (.*)", tap, re.M)
+            for name in bad:
+                self.fail(f"{result['name']}: {name}")
+            self.count.skipped += len(re.findall(r"^ok .*# SKIP", tap, re.M))
+            self.count.passed += len(re.findall(r"^ok (?!.*# SKIP)", tap, re.M))
+            if result["result"] == "SKIP" and not re.search(r"^ok", tap, re.M):
+                self.skip(result["name"])
+            elif result["result"] not in ("OK", "SKIP") and not bad:
+                self.fail(f"{result['name']}: {result['result']}")
+        if code != 0 and not self.count.failed:
+            self.fail(f"{folder}: meson test exited with {code}")
+
+    def pytest(self, folder: str, *args: str, **env: str) -> None:
+        report = LOGS / f"{self.name}.xml"
+        report.unlink(missing_ok=True)
+        code = self.run(
+            BIN / "python", "-m", "pytest", folder, "-q", f"--junitxml={report}", *args, **env
+        )
+        try:
+            suite = ET.parse(report).getroot()[0]
+        except (OSError, ET.ParseError, IndexError):
+            self.fail(f"pytest {folder} exited with {code}")
+            return
+        number = {k: int(suite.get(k, "0")) for k in ("tests", "failures", "errors", "skipped")}
+        bad = number["failures"] + number["errors"]
+        self.count += Count(number["tests"] - bad - number["skipped"], 0, number["skipped"])
+        for case in suite:
+            if case.find("failure") is not None or case.find("error") is not None:
+                self.fail(f"{case.get('classname')}.{case.get('name')}")
+        if code not in (0, 1) or (code == 1 and not bad):
+            self.fail(f"pytest {folder} exited with {code}")
+
+
+def c_tests(s: Suite) -> None:
+    if s.meson("gcc"):
+        s.meson_test("gcc")
+
+
+def asan(s: Suite) -> None:
+    setup = ("-Db_sanitize=address,undefined", "-Db_lundef=false")
+    if s.meson("asan", *setup):
+        s.meson_test(
+            "asan",
+            ASAN_OPTIONS="detect_leaks=1:abort_on_error=0",
+            UBSAN_OPTIONS="halt_on_error=1:print_stacktrace=1",
+        )
+
+
+def fuzz(s: Suite) -> None:
+    if shutil.which("clang") is None:
+        s.skip("no clang")
+        return
+    setup = ("-Dfuzz=true", "-Dtests=false", "-Db_sanitize=address", "-Db_lundef=false")
+    if not s.meson("fuzz", *setup, env={"CC": "clang"}):
+        return
+    targets = [
+        p
+        for p in (BUILD / "fuzz/tests/fuzz").glob("fuzz_*")
+        if p.is_file() and os.access(p, os.X_OK)
+    ]
+    if not targets:
+        s.fail("no fuzz target was built")
+    for target in targets:
+        corpus = ROOT / "tests/fuzz/corpus" / target.name.removeprefix("fuzz_")
+        with tempfile.TemporaryDirectory() as found:
+            seconds = s.options.fuzz_seconds // len(targets)
+            s.check(
+                f"{target.name} for {seconds} s", target, found, corpus, f"-max_total_time={seconds}",
+                "-rss_limit_mb=2048", "-timeout=10", f"-artifact_prefix={LOGS}/",
+            )  # fmt: skip
+
+
+def checks(s: Suite) -> None:
+    python = BIN / "python"
+    s.check("layers", python, "tools/check_layers.py")
+    s.check("symbols", python, "tools/check_symbols.py")
+    s.check("test map", python, "tools/check_test_map.py")
+    s.check("headers", python, "tools/check_headers.py")
+    s.check("status table", python, "tools/status.py", "--check")
+    lint(s)
+
+
+def lint(s: Suite) -> None:
+    if shutil.which("clang-format"):
+        files = [
+            str(p)
+            for d in ("libquicpro/src", "libquicpro/include", "tests", "tools", "examples")
+            for p in sorted((ROOT / d).rglob("*.[ch]"))
+        ]
+        s.check("clang-format", "clang-format", "--dry-run", "-Werror", *files)
+    else:
+        s.skip("no clang-format")
+    s.check("ruff", BIN / "ruff", "check", ".")
+    s.check("ruff format", BIN / "ruff", "format", "--check", ".")
+    s.check("mypy", BIN / "mypy")
+    if shutil.which("cargo-fmt"):
+        s.check(
+            "cargo fmt",
+            "cargo",
+            "fmt",
+            "--check",
+            "--manifest-path",
+            "libquicpro/engine/Cargo.toml",
+        )
+    else:
+        s.skip("no cargo fmt")
+
+
+def install(s: Suite) -> None:
+    """The examples against an installed copy, as a packager's user would compile them."""
+    with tempfile.TemporaryDirectory() as prefix:
+        if not s.meson("install", "-Dtests=false", "-Dlibdir=lib"):
+            return
+        if not s.check("meson install", "meson", "install", "-C", BUILD / "install", "--no-rebuild",
+                       "--destdir", prefix):  # fmt: skip
+            return
+        lib = next(Path(prefix).rglob("libquicpro.so.0")).parent
+        env = {"PKG_CONFIG_PATH": str(lib / "pkgconfig"), "PKG_CONFIG_SYSROOT_DIR": prefix}
+        for name in ("h3_get", "h3_server"):
+            script = (
+                f"cc -Wall -Wextra -Werror examples/c/{name}.c $(pkg-config --cflags --libs quicpro)"
+                f" -o {prefix}/{name} && LD_LIBRARY_PATH={lib} {prefix}/{name} --help; test $? = 2"
+            )
+            s.check(f"{name} by pkg-config", "sh", "-c", script, **env)
+
+
+def python_tests(s: Suite) -> None:
+    s.pytest("tests/python")
+
+
+def interop(s: Suite) -> None:
+    env = {"QUICPRO_TEST_FULL": "1"} if s.options.full else {}
+    s.pytest("tests/interop", QUICPRO_BUILD_DIR=str(BUILD / "gcc"), **env)
+
+
+def bench(s: Suite) -> None:
+    for script in sorted((ROOT / "benchmarks").glob("[a-z]*.py")):
+        if "--smoke" in script.read_text():
+            s.check(script.name, BIN / "python", script, "--smoke", timeout=120)
+
+
+def demo(s: Suite) -> None:
+    s.check("demo", BIN / "python", "examples/demo.py", timeout=120)
+
+
+def wheel(s: Suite) -> None:
+    """A wheel from a copy that is then deleted, in an empty environment."""
+    with tempfile.TemporaryDirectory() as tmp:
+        copy = Path(tmp) / "copy"
+        shutil.copytree(ROOT, copy, ignore=shutil.ignore_patterns(".git", ".venv", "build", "dist"))
+        venv = Path(tmp) / "venv"
+        wheels = Path(tmp) / "wheels"
+        ok = s.check("build a wheel", BIN / "python", "-m", "pip", "wheel", "-q", "--no-build-isolation",
+                     "--no-deps", "-w", wheels, copy)  # fmt: skip
+        shutil.rmtree(copy)
+        if not ok:
+            return
+        found = next(wheels.glob("*.whl"))
+        names = subprocess.run(["unzip", "-l", found], text=True, capture_output=True).stdout
+        names = names or "\n".join(__import__("zipfile").ZipFile(found).namelist())
+        s.one("the library is in it once", names.count("libquicpro.so.0") == 1)
+        s.one("no headers are in it", ".h\n" not in names)
+        s.check("an empty environment", sys.executable, "-m", "venv", venv)
+        s.check("install it", venv / "bin/pip", "install", "-q", found)
+        s.check("quicpro version", venv / "bin/quicpro", "version")
+
+
+SUITES: dict[str, tuple[Callable[[Suite], None], bool]] = {
+    # name: what it runs, and whether `make test` does
+    "c": (c_tests, True),
+    "checks": (checks, True),
+    "python": (python_tests, True),
+    "interop": (interop, True),
+    "install": (install, True),
+    "bench": (bench, True),
+    "demo": (demo, True),
+    "asan": (asan, True),
+    "fuzz": (fuzz, True),
+    "wheel": (wheel, False),
+    "lint": (lint, False),
+}
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(
+        description="Run the test suites and count.",
+        epilog="example: tools/run_tests.py --only c --only python",
+    )
+    parser.add_argument("--full", action="store_true", help="the long variants as well")
+    parser.add_argument(
+        "--only", action="append", choices=SUITES, help="this suite; may be repeated"
+    )
+    parser.add_argument(
+        "--fuzz-seconds", type=int, default=20, help="of fuzzing in all (default 20)"
+    )
+    parser.add_argument("--list", action="store_true", help="name the suites")
+    options = parser.parse_args()
+    if options.list:
+        print("\n".join(SUITES))
+        return 0
+    if options.full and options.fuzz_seconds == 20:
+        options.fuzz_seconds = 300
+    chosen = options.only or [
+        n for n, (_, usual) in SUITES.items() if usual or (options.full and n != "lint")
+    ]
+    LOGS.mkdir(parents=True, exist_ok=True)
+    total = Count()
+    summary = {}
+    for name in chosen:
+        suite = Suite(name, options)
+        begin = time.monotonic()
+        print(f"{name:8} ...", end="", flush=True)
+        try:
+            SUITES[name][0](suite)
+        except Exception as e:  # a suite that breaks is a failure, and the others still run
+            suite.fail(f"crashed: {e!r}")
+        suite.log.close()
+        print(f"\r{name:8} {time.monotonic() - begin:6.1f} s  {suite.count}", flush=True)
+        for note in suite.notes:
+            print(f"         {note}")
+        if suite.count.failed:
+            tail = (LOGS / f"{name}.log").read_text(errors="replace").splitlines()[-40:]
+            print("\n".join(f"         | {line}" for line in tail))
+        total += suite.count
+        summary[name] = vars(suite.count)
+    (LOGS / "summary.json").write_text(json.dumps(summary))
+    print(total, flush=True)
+    return 1 if total.failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
