@@ -375,7 +375,10 @@ class Client:
                         if e.code != lib.QUICPRO_ESTATE:
                             raise
                 conn = self._conns[origin] = self._connect(loop, origin)
-                return conn, start_request(loop, conn, fields, data)
+                handle = start_request(loop, conn, fields, data)
+        # Streams tell what happens to a connection: its own events nobody waits for.
+        lib.quicpro_thread_ignore(self._engine.ptr, conn)
+        return conn, handle
 
     def _connect(self, loop: Any, origin: Origin) -> int:
         handle = ffi.new("quicpro_conn *")
@@ -384,7 +387,6 @@ class Client:
         )
         if rc < 0:
             raise error(rc, ffi.string(lib.quicpro_loop_error(loop)).decode())
-        # Streams tell what happens to a connection; its own events nobody waits for.
         return int(handle[0])
 
 

@@ -24,7 +24,7 @@
     U(initial_max_streams_bidi, "streams", 1, 65536, 100, "requests a peer may have open at once (RFC 9000 4.6)")              \
     U(max_connections, "connections", 1, 1048576, 65536, "connections open at once on a server or client")                    \
     U(max_handshakes, "connections", 1, 1048576, 4096, "handshakes unfinished at once on a server")                           \
-    U(max_udp_payload_bytes, "bytes", 1200, 65527, 1472, "largest datagram sent; the path must carry it (RFC 9000 14)")        \
+    U(max_udp_payload_bytes, "bytes", 1200, 65527, 1350, "largest datagram sent; the path must carry it (RFC 9000 14)")        \
     U(max_field_section_bytes, "bytes", 1024, 1048576, 65536, "largest field section accepted (RFC 9114 4.2.2)")               \
     U(qpack_max_table_bytes, "bytes", 0, 65536, 4096, "dynamic table offered to the peer's encoder (RFC 9204 3.2.3)")          \
     U(qpack_blocked_streams, "streams", 0, 1000, 16, "streams that may wait for the dynamic table (RFC 9204 2.1.2)")           \

@@ -6,6 +6,7 @@
 #include <quicpro/thread.h>
 
 #include <assert.h>
+#include <poll.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -36,6 +37,7 @@ struct quicpro_thread {
     pthread_t thread;
     quicpro_loop *loop;
     struct mailbox *bucket[BUCKETS];
+    unsigned waiting; /* callers in quicpro_thread_wait(): freeing waits for them */
     bool stop;
     atomic_uint wanted; /* callers that want the lock: the thread lets them in first */
 };
@@ -48,10 +50,34 @@ static struct mailbox **place(quicpro_thread *t, quicpro_handle handle)
     return at;
 }
 
+static void drop_box(struct mailbox **at)
+{
+    struct mailbox *box = *at;
+    *at = box->next;
+    qp_batch_done(&box->batch);
+    free(box);
+}
+
+static bool is_live(quicpro_thread *t, quicpro_handle handle)
+{
+    return qp_slab_get(&t->loop->streams, handle) != NULL || qp_link_get(t->loop, handle) != NULL;
+}
+
+/* Nothing is in it, nothing will come and nobody holds it: a handle can end without an event. */
+static bool is_dead(quicpro_thread *t, const struct mailbox *box)
+{
+    return box->waiting == 0 && qp_batch_count(&box->batch) == 0 && !is_live(t, box->handle);
+}
+
 static struct mailbox *get_box(quicpro_thread *t, quicpro_handle handle)
 {
     struct mailbox **at = place(t, handle);
     if (*at == NULL) {
+        for (at = &t->bucket[(handle ^ handle >> 32) % BUCKETS]; *at != NULL;)
+            if (is_dead(t, *at))
+                drop_box(at);
+            else
+                at = &(*at)->next;
         *at = calloc(1, sizeof(**at));
         if (*at != NULL) {
             (*at)->handle = handle;
@@ -59,14 +85,6 @@ static struct mailbox *get_box(quicpro_thread *t, quicpro_handle handle)
         }
     }
     return *at;
-}
-
-static void drop_box(struct mailbox **at)
-{
-    struct mailbox *box = *at;
-    *at = box->next;
-    qp_batch_done(&box->batch);
-    free(box);
 }
 
 /* Copies an event with all it points to. */
@@ -112,7 +130,7 @@ static void deliver(quicpro_thread *t, const quicpro_batch *batch, const quicpro
         return;
     const bool last = event->type == QUICPRO_EVENT_RESET || event->type == QUICPRO_EVENT_CLOSED;
     if (box->ignored) {
-        if (last || (event->flags & QUICPRO_FLAG_FIN))
+        if (is_dead(t, box))
             drop_box(place(t, handle));
         return;
     }
@@ -133,8 +151,11 @@ static void *drive(void *arg)
     while (!t->stop) {
         const quicpro_batch *batch;
         quicpro_loop_flush(t->loop);
+        /* Not quicpro_loop_wait(), which notes what is ready: callers close sockets meanwhile. */
+        struct pollfd fd = {quicpro_loop_fd(t->loop), POLLIN, 0};
+        const int timeout = quicpro_loop_wants(t->loop) & QUICPRO_WANT_RUN ? 0 : -1;
         pthread_mutex_unlock(&t->lock);
-        quicpro_loop_wait(t->loop, QUICPRO_FOREVER);
+        poll(&fd, 1, timeout);
         while (atomic_load(&t->wanted) != 0)
             sched_yield();
         pthread_mutex_lock(&t->lock);
@@ -194,6 +215,8 @@ void quicpro_thread_free(quicpro_thread *t)
         t->stop = true;
         pthread_cond_broadcast(&t->changed);
         quicpro_loop_wake(t->loop);
+        while (t->waiting != 0)
+            pthread_cond_wait(&t->changed, &t->lock);
         pthread_mutex_unlock(&t->lock);
         pthread_join(t->thread, NULL);
         pthread_cond_destroy(&t->changed);
@@ -269,11 +292,6 @@ static int take(quicpro_thread *t, struct mailbox **at, quicpro_batch **ret)
     return (int)taken->view.event_count;
 }
 
-static bool is_live(quicpro_thread *t, quicpro_handle handle)
-{
-    return qp_slab_get(&t->loop->streams, handle) != NULL || qp_link_get(t->loop, handle) != NULL;
-}
-
 int quicpro_thread_wait(quicpro_thread *t, quicpro_handle handle, quicpro_tstamp timeout,
                         quicpro_batch **ret)
 {
@@ -285,6 +303,7 @@ int quicpro_thread_wait(quicpro_thread *t, quicpro_handle handle, quicpro_tstamp
     struct timespec until = deadline(timeout, &forever);
     int r = 0;
     lock(t);
+    t->waiting++;
     for (;;) {
         struct mailbox **at = place(t, handle);
         if (*at != NULL && qp_batch_count(&(*at)->batch) != 0) {
@@ -315,6 +334,9 @@ int quicpro_thread_wait(quicpro_thread *t, quicpro_handle handle, quicpro_tstamp
                     : pthread_cond_timedwait(&t->changed, &t->lock, &until);
         box->waiting--;
     }
+    t->waiting--;
+    if (t->stop)
+        pthread_cond_broadcast(&t->changed);
     pthread_mutex_unlock(&t->lock);
     return r;
 }
@@ -333,15 +355,17 @@ void quicpro_thread_ignore(quicpro_thread *t, quicpro_handle handle)
     if (t == NULL || forked(t))
         return;
     lock(t);
-    struct mailbox **at = place(t, handle);
-    if (*at != NULL && ((*at)->ended || !is_live(t, handle))) {
-        drop_box(at);
-    } else if (is_live(t, handle)) {
-        struct mailbox *box = get_box(t, handle);
-        if (box != NULL) {
-            box->ignored = true;
-            qp_batch_reset(&box->batch);
-        }
+    struct mailbox *box = is_live(t, handle) ? get_box(t, handle) : *place(t, handle);
+    if (box != NULL) {
+        box->ignored = true;
+        box->bytes = 0;
+        qp_batch_reset(&box->batch);
+        if (box->paused)
+            quicpro_stream_pause(t->loop, handle, 0);
+        box->paused = false;
+        if (is_dead(t, box))
+            drop_box(place(t, handle));
+        pthread_cond_broadcast(&t->changed);
     }
     pthread_mutex_unlock(&t->lock);
 }
