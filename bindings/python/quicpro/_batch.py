@@ -1,9 +1,9 @@
 """The seam between the C library's batches and Python: batches in, records out.
 
 Everything that crosses does so for a whole batch at once: its events are unpacked into one list of
-64-bit words, its fields into one list of 32-bit words, the text of all fields becomes one bytes object
-that is sliced. Answers are packed into records and handed over in one call. A module in C can take
-this one's place without any other noticing.
+64-bit words, its fields into one list of 32-bit words, the text of all fields becomes one bytes
+object that is sliced. Answers are packed into records and handed over in one call. A module in C
+can take this one's place without any other noticing.
 """
 
 from __future__ import annotations
@@ -77,17 +77,18 @@ class Batch:
         """The fields of an event, pseudo-header fields first."""
         words = self._fields
         text = self._text
-        at = (address - self._base) >> 2
-        result = []
-        for i in range(at, at + 4 * count, 4):
-            name, name_len, value, value_len = words[i : i + 4]
-            result.append(
-                (
-                    text[name : name + name_len] if name_len else NAMES[name],
-                    text[value : value + value_len],
-                )
+        a = (address - self._base) >> 2
+        b = a + 4 * count
+        return [
+            (text[name : name + size] if size else NAMES[name], text[value : value + length])
+            for name, size, value, length in zip(
+                words[a:b:4],
+                words[a + 1 : b : 4],
+                words[a + 2 : b : 4],
+                words[a + 3 : b : 4],
+                strict=True,
             )
-        return result
+        ]
 
 
 def body(address: int, length: int) -> bytes:

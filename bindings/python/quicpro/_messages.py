@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterable, Iterable, Iterator, Mapping
-from typing import IO, Any, NamedTuple, Union
+from typing import IO, Any, NamedTuple, TypeAlias
 from urllib.parse import urlsplit
 
 from . import _batch, errors
@@ -14,8 +14,10 @@ from ._ffi import ffi, lib
 
 __all__ = ["Body", "ConnectionInfo", "Event", "HeaderTypes", "Headers", "Origin", "Response"]
 
-Body = Union[bytes, bytearray, memoryview, str, Iterable[bytes], AsyncIterable[bytes], IO[bytes]]
-HeaderTypes = Union[Mapping[str, str], Iterable[tuple[str, str]]]
+Body: TypeAlias = (
+    bytes | bytearray | memoryview | str | Iterable[bytes] | AsyncIterable[bytes] | IO[bytes]
+)
+HeaderTypes: TypeAlias = Mapping[str, str] | Iterable[tuple[str, str]]
 
 CHUNK = 65536  # bytes read at once from a file that is sent
 
@@ -52,7 +54,7 @@ def parse_url(url: str) -> tuple[Origin, bytes, bytes]:
 
 
 class Headers(Mapping[str, str]):
-    """Fields of a message in order; looked up without regard to case, repeated ones joined by ", "."""
+    """Fields of a message in order; case does not matter, repeated ones are joined by ", "."""
 
     __slots__ = ("raw",)
 

@@ -1,6 +1,6 @@
 """ASGI 3 applications on batches of events.
 
-One `Exchange` is one request and its response; its `receive` and `send` are what the application gets.
+One `Exchange` is one request and its response; the application gets its `receive` and `send`.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any, Final
 from urllib.parse import unquote
 
 from . import _batch
-from ._batch import Batch, Headers
+from ._batch import Batch
 from ._ffi import ffi, lib
 from ._loop import LoopDriver
 
@@ -41,6 +41,9 @@ _REQUEST, _DATA, _TRAILERS = _batch.REQUEST, _batch.DATA, _batch.TRAILERS
 _RESET, _WRITABLE = _batch.RESET, _batch.WRITABLE
 _FIN = _batch.FIN
 
+_METHODS: Final = {
+    m.encode(): m for m in ("GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH")
+}
 _EMPTY: Final = {"type": "http.request", "body": b"", "more_body": False}
 _TEXT_FIELDS: Final = _batch.pack_fields([(b"content-type", b"text/plain; charset=utf-8")])
 
@@ -315,26 +318,29 @@ class ASGIServer:
         protocol = False
         at = 0
         for name, value in headers:
-            if name[0] != 0x3A:  # ":"
-                break
-            at += 1
-            if name == b":path":
-                raw = value
-            elif name == b":method":
+            if name == b":method":
                 method = value
+            elif name == b":scheme":
+                if value != b"https":
+                    scheme = value.decode("latin-1")
             elif name == b":authority":
                 authority = value
-            elif name == b":scheme":
-                scheme = value.decode("latin-1")
+            elif name == b":path":
+                raw = value
+            elif name[0] != 0x3A:  # ":"
+                break
             else:
                 protocol = True
+            at += 1
+        if authority is not None and not any(name == b"host" for name, _ in headers):
+            # Applications look for the authority under its old name (RFC 9114 section 4.3.1).
+            at -= 1
+            headers[at] = (b"host", authority)
         del headers[:at]
-        if authority is not None:
-            self._add_host(headers, authority)
         path, _, query = raw.partition(b"?")
         text = path.decode("latin-1")
         decoded = unquote(text) if "%" in text else text
-        name_ = method.decode("latin-1")
+        name_ = _METHODS.get(method) or method.decode("latin-1")
         exchange = Exchange(self, stream, name_, text, bool(fin))
         if name_ == "CONNECT" or protocol:
             self.record(_batch.respond(stream, 501, _TEXT_FIELDS, b"Not Implemented", True))
@@ -360,14 +366,6 @@ class ASGIServer:
         }
         self.requests[stream] = exchange
         exchange.task = self.loop.create_task(self._serve(exchange, scope))
-
-    @staticmethod
-    def _add_host(headers: Headers, authority: bytes) -> None:
-        """HTTP/3's authority is what applications look for as Host (RFC 9114 section 4.3.1)."""
-        for name, _ in headers:
-            if name == b"host":
-                return
-        headers.insert(0, (b"host", authority))
 
     def _addresses(self, conn: int) -> tuple[tuple[str, int], tuple[str, int]]:
         info = ffi.new("quicpro_conn_info *", {"size": ffi.sizeof("quicpro_conn_info")})

@@ -25,7 +25,7 @@ def load_app(target: str) -> Any:
     except ModuleNotFoundError as e:
         if e.name is not None and (module_name == e.name or module_name.startswith(e.name + ".")):
             fail(
-                f"no module '{module_name}' here or on the Python path (--app-dir sets where to look)",
+                f"no module '{module_name}' in --app-dir or on the Python path",
                 NOT_STARTED,
             )
         fail(f"importing '{module_name}' failed: {e!r}", NOT_STARTED)
