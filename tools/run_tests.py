@@ -253,6 +253,10 @@ def python_tests(s: Suite) -> None:
     s.pytest("tests/python")
 
 
+def tools(s: Suite) -> None:
+    s.pytest("tests/tools")
+
+
 def interop(s: Suite) -> None:
     env = {"QUICPRO_TEST_FULL": "1"} if s.options.full else {}
     s.pytest("tests/interop", QUICPRO_BUILD_DIR=str(BUILD / "gcc"), **env)
@@ -294,6 +298,7 @@ SUITES: dict[str, tuple[Callable[[Suite], None], bool]] = {
     # name: what it runs, and whether `make test` does
     "c": (c_tests, True),
     "checks": (checks, True),
+    "tools": (tools, True),
     "python": (python_tests, True),
     "interop": (interop, True),
     "install": (install, True),
