@@ -14,9 +14,6 @@ from pathlib import Path
 
 # Files that other tests cover, with the test that does.
 ELSEWHERE = {
-    "siphash": "test_hash.c",
-    "udp_io": "test_udp_epoll.c",
-    "udp_socket": "test_udp_epoll.c",
     "__main__": "test_cli_version.py",
     "cli": "test_cli_version.py",
 }

@@ -120,7 +120,8 @@ int64_t qp_engine_readable_next(qp_engine_conn *conn);
 /* Next stream that takes bytes (again), each once; none while the connection takes no bytes. An id,
  * or -1. *stopped is set to 1 if the peer sent STOP_SENDING, with *code, else to 0. */
 int64_t qp_engine_writable_next(qp_engine_conn *conn, int *stopped, uint64_t *code);
-/* 1 if nothing of the stream is left: never opened, or all of it received, sent and acknowledged. */
+/* 1 if nothing of the stream is left: never opened, or all of it received, sent and acknowledged.
+ */
 int qp_engine_stream_collected(qp_engine_conn *conn, uint64_t id);
 /* Bytes read, *fin set at the end. EAGAIN; ERESET: *code says with what; ESTALE: no such stream */
 int64_t qp_engine_stream_recv(qp_engine_conn *conn, uint64_t id, uint8_t *out, size_t cap, int *fin,

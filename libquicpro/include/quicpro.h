@@ -17,15 +17,16 @@
  *     }
  *
  * Three kinds of objects:
- * - what the caller makes (config, loop, server, client, thread) is a pointer, freed by its `_free`,
- *   which accepts NULL. Free servers and clients before their loop.
+ * - what the caller makes (config, loop, server, client, thread) is a pointer, freed by its
+ * `_free`, which accepts NULL. Free servers and clients before their loop.
  * - what the loop makes (connections, streams) is a 64-bit handle. A handle that has ended is never
  *   reused for another object; a call that gets one returns QUICPRO_ESTALE and does nothing.
  * - events and the bytes they point to belong to the loop until its next `quicpro_loop_run`.
  *
  * Threads: a loop and everything on it belongs to one thread at a time; there are no locks inside
  * and no globals, so any number of loops may run in any number of threads. `quicpro_thread` is the
- * one exception and says so. Fork: a child must not use objects its parent made; it may make its own.
+ * one exception and says so. Fork: a child must not use objects its parent made; it may make its
+ * own.
  *
  * Errors: a function that returns `int` returns >= 0 for success and a QUICPRO_E... code below zero
  * otherwise; `ret` arguments are written only on success.

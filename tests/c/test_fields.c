@@ -3,7 +3,10 @@
 #include "base/names.h"
 #include "check.h"
 
-#define NV(n, v) {n, sizeof(n) - 1, v, sizeof(v) - 1}
+#define NV(n, v)                                                                                   \
+    {                                                                                              \
+        n, sizeof(n) - 1, v, sizeof(v) - 1                                                         \
+    }
 #define GET NV(":method", "GET"), NV(":scheme", "https"), NV(":authority", "x"), NV(":path", "/")
 
 static void test_sections_are_checked(void)
@@ -17,20 +20,20 @@ static void test_sections_are_checked(void)
         {QP_H3_REQUEST, 0, 4, {GET}},
         {QP_H3_REQUEST, 0, 5, {GET, NV("te", "trailers")}},
         {QP_H3_REQUEST, 0, 2, {NV(":method", "CONNECT"), NV(":authority", "x:1")}},
-        {QP_H3_REQUEST, QUICPRO_EINVAL, 3, {GET}},                             /* no :path */
-        {QP_H3_REQUEST, QUICPRO_EINVAL, 5, {GET, NV(":path", "/")}},           /* twice */
-        {QP_H3_REQUEST, QUICPRO_EINVAL, 5, {GET, NV(":status", "200")}},       /* of a response */
-        {QP_H3_REQUEST, QUICPRO_EINVAL, 5, {NV("a", "b"), GET}},               /* too late */
+        {QP_H3_REQUEST, QUICPRO_EINVAL, 3, {GET}},                       /* no :path */
+        {QP_H3_REQUEST, QUICPRO_EINVAL, 5, {GET, NV(":path", "/")}},     /* twice */
+        {QP_H3_REQUEST, QUICPRO_EINVAL, 5, {GET, NV(":status", "200")}}, /* of a response */
+        {QP_H3_REQUEST, QUICPRO_EINVAL, 5, {NV("a", "b"), GET}},         /* too late */
         {QP_H3_REQUEST, QUICPRO_EINVAL, 5, {GET, NV("te", "gzip")}},
         {QP_H3_REQUEST, QUICPRO_EINVAL, 5, {GET, NV("connection", "close")}},
         {QP_H3_REQUEST, QUICPRO_EINVAL, 5, {GET, NV("transfer-encoding", "chunked")}},
         {QP_H3_RESPONSE, 0, 1, {NV("content-type", "text/plain")}},
         {QP_H3_RESPONSE, 0, 1, {NV("x-empty", "")}},
-        {QP_H3_RESPONSE, QUICPRO_EINVAL, 1, {NV(":status", "200")}},           /* set by us */
+        {QP_H3_RESPONSE, QUICPRO_EINVAL, 1, {NV(":status", "200")}}, /* set by us */
         {QP_H3_RESPONSE, QUICPRO_EINVAL, 1, {NV("Content-Type", "text/plain")}},
         {QP_H3_RESPONSE, QUICPRO_EINVAL, 1, {NV("content type", "text/plain")}},
         {QP_H3_RESPONSE, QUICPRO_EINVAL, 1, {NV("", "x")}},
-        {QP_H3_RESPONSE, QUICPRO_EINVAL, 1, {NV("a", "b\r\nset-cookie: c")}},  /* smuggled */
+        {QP_H3_RESPONSE, QUICPRO_EINVAL, 1, {NV("a", "b\r\nset-cookie: c")}}, /* smuggled */
         {QP_H3_RESPONSE, QUICPRO_EINVAL, 1, {NV("a", "b\0c")}},
         {QP_H3_TRAILERS, 0, 1, {NV("grpc-status", "0")}},
         {QP_H3_TRAILERS, QUICPRO_EINVAL, 1, {NV(":path", "/")}},

@@ -3,8 +3,8 @@
 #include "check.h"
 
 /* First bytes of RFC 9001 appendix A.2's protected Initial; the rest does not matter here. */
-static const uint8_t client_initial[1200] = {0xc0, 0, 0, 0, 1, 8, 0x83, 0x94, 0xc8, 0xf0, 0x3e, 0x51,
-                                             0x57, 0x08, 0, 0, 0x44, 0x9e};
+static const uint8_t client_initial[1200] = {0xc0, 0,    0,    0,    1,    8, 0x83, 0x94, 0xc8,
+                                             0xf0, 0x3e, 0x51, 0x57, 0x08, 0, 0,    0x44, 0x9e};
 
 static void test_initial_is_read(void)
 {
@@ -56,7 +56,8 @@ static void test_cut_short_is_refused(void)
 static void test_coalesced_packets_share_a_dcid(void)
 {
     /* Two handshake packets of 10 bytes each, then a short header. */
-    uint8_t data[40] = {0xe0, 0, 0, 0, 1, 1, 7, 0, 2, 9, 9, 0xe0, 0, 0, 0, 1, 1, 7, 0, 2, 9, 9, 0x40, 7};
+    uint8_t data[40] = {0xe0, 0, 0, 0, 1, 1, 7, 0, 2, 9, 9,    0xe0,
+                        0,    0, 0, 1, 1, 7, 0, 2, 9, 9, 0x40, 7};
     struct qp_packet first;
     CHECK(qp_packet_parse(&first, data, sizeof(data), 1));
     CHECK_U64(first.len, ==, 11);

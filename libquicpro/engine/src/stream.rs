@@ -97,13 +97,15 @@ pub unsafe extern "C" fn qp_engine_stream_send(
             &mut *code,
         )
     };
-    conn.guarded(EENGINE.into(), |c| match c.stream_send(id, data, fin != 0) {
-        Ok(sent) => sent as i64,
-        Err(e) => {
-            if let Error::StreamStopped(wire) = e {
-                *code = wire;
+    conn.guarded(EENGINE.into(), |c| {
+        match c.stream_send(id, data, fin != 0) {
+            Ok(sent) => sent as i64,
+            Err(e) => {
+                if let Error::StreamStopped(wire) = e {
+                    *code = wire;
+                }
+                error::code(e).into()
             }
-            error::code(e).into()
         }
     })
 }

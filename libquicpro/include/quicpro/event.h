@@ -31,7 +31,8 @@ enum quicpro_event_type {
     QUICPRO_EVENT_RESET = 7,
     /* A stream whose quicpro_stream_write() returned QUICPRO_EAGAIN takes bytes again. */
     QUICPRO_EVENT_WRITABLE = 8,
-    /* The peer will answer no new requests on conn (RFC 9114 section 5.2). code: the id it named. */
+    /* The peer will answer no new requests on conn (RFC 9114 section 5.2). code: the id it named.
+     */
     QUICPRO_EVENT_GOAWAY = 9,
     /* A server told to shut down has lost its last connection. user: the server's user pointer. */
     QUICPRO_EVENT_DRAINED = 10,
@@ -47,16 +48,16 @@ enum quicpro_flag {
 /** One event: 64 bytes, the same on every platform with 64-bit pointers. Fields that a type does
  *  not name above are zero. */
 typedef struct quicpro_event {
-    uint16_t type;         /* enum quicpro_event_type */
-    uint16_t flags;        /* enum quicpro_flag */
-    int32_t error;         /* 0 or a QUICPRO_E... code */
+    uint16_t type;  /* enum quicpro_event_type */
+    uint16_t flags; /* enum quicpro_flag */
+    int32_t error;  /* 0 or a QUICPRO_E... code */
     quicpro_conn conn;
     quicpro_stream stream; /* 0 for events of a whole connection */
     uint64_t code;
-    const void *data;      /* owned by the loop until its next run */
+    const void *data; /* owned by the loop until its next run */
     size_t len;
-    uint64_t stream_id;    /* QUIC stream id (RFC 9000 section 2.1) */
-    void *user;            /* as the application set it on the stream, else on the connection */
+    uint64_t stream_id; /* QUIC stream id (RFC 9000 section 2.1) */
+    void *user;         /* as the application set it on the stream, else on the connection */
 } quicpro_event;
 
 /** One field of a field section: 16 bytes. Offsets count from quicpro_batch.text. */

@@ -98,20 +98,20 @@ QUICPRO_API int quicpro_conn_close(quicpro_loop *loop, quicpro_conn conn, uint64
 
 /** Facts about a connection. Texts are "" until the handshake is done. */
 typedef struct quicpro_conn_info {
-    size_t size;         /* in: sizeof the struct the caller knows */
-    char local[64];      /* address and port, such as "127.0.0.1:4433" or "[::1]:4433" */
+    size_t size;    /* in: sizeof the struct the caller knows */
+    char local[64]; /* address and port, such as "127.0.0.1:4433" or "[::1]:4433" */
     char peer[64];
-    char alpn[16];       /* "h3" */
-    char cipher[32];     /* "AES_128_GCM" */
-    char group[32];      /* "X25519MLKEM768" */
-    uint32_t version;    /* QUIC version, 1 */
+    char alpn[16];        /* "h3" */
+    char cipher[32];      /* "AES_128_GCM" */
+    char group[32];       /* "X25519MLKEM768" */
+    uint32_t version;     /* QUIC version, 1 */
     uint32_t established; /* 1 once the handshake is done */
-    quicpro_tstamp rtt;  /* smoothed, ns; 0 if not measured */
+    quicpro_tstamp rtt;   /* smoothed, ns; 0 if not measured */
     quicpro_tstamp min_rtt;
-    uint64_t cwnd;       /* bytes */
+    uint64_t cwnd; /* bytes */
     uint64_t bytes_in, bytes_out;
     uint64_t packets_in, packets_out, packets_lost;
-    uint64_t streams;    /* open now */
+    uint64_t streams; /* open now */
 } quicpro_conn_info;
 
 /** @param info  size set by the caller; unknown tail bytes are left alone

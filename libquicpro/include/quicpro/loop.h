@@ -87,18 +87,18 @@ QUICPRO_API const char *quicpro_loop_error(const quicpro_loop *loop);
 
 /** Counters of a loop since it was made. */
 typedef struct quicpro_loop_stats {
-    size_t size; /* in: sizeof the struct the caller knows */
-    uint64_t wakeups;            /* quicpro_loop_wait() or run found something ready */
+    size_t size;      /* in: sizeof the struct the caller knows */
+    uint64_t wakeups; /* quicpro_loop_wait() or run found something ready */
     uint64_t datagrams_in, datagrams_out;
     uint64_t bytes_in, bytes_out;
     uint64_t syscalls_in, syscalls_out;
-    uint64_t dropped_in;         /* datagrams that belong to no connection and make none */
-    uint64_t send_blocked;       /* times the kernel took no more */
-    uint64_t connections;        /* open now */
+    uint64_t dropped_in;   /* datagrams that belong to no connection and make none */
+    uint64_t send_blocked; /* times the kernel took no more */
+    uint64_t connections;  /* open now */
     uint64_t connections_made;
-    uint64_t streams;            /* open now */
+    uint64_t streams; /* open now */
     uint64_t streams_made;
-    uint64_t panics;             /* connections lost to an internal error of the engine */
+    uint64_t panics; /* connections lost to an internal error of the engine */
 } quicpro_loop_stats;
 
 /** @param stats  size set by the caller; unknown tail bytes are left alone

@@ -10,11 +10,11 @@ struct qp_batch {
     struct qp_buf events; /* quicpro_event; `data` of field sections is an index until sealed */
     struct qp_buf fields; /* quicpro_field */
     struct qp_buf text;
-    struct qp_arena data;   /* bodies */
-    struct qp_arena notes;  /* texts: apart, because a caller may be reading into `data` */
-    quicpro_batch view;     /* what the application sees, after qp_batch_seal() */
-    uint64_t serial;        /* set by the owner: tells one filling from another */
-    bool failed;            /* something did not fit into memory */
+    struct qp_arena data;  /* bodies */
+    struct qp_arena notes; /* texts: apart, because a caller may be reading into `data` */
+    quicpro_batch view;    /* what the application sees, after qp_batch_seal() */
+    uint64_t serial;       /* set by the owner: tells one filling from another */
+    bool failed;           /* something did not fit into memory */
 };
 
 void qp_batch_init(struct qp_batch *batch);

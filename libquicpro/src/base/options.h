@@ -2,7 +2,8 @@
  * checks, defaults, quicpro_option_at(), and what the bindings show.
  *
  * U(key, unit, min, max, default, help)  B(key, default, help)
- * S(key, default, help)                  C(key, choices, default, help): stored as index of the word
+ * S(key, default, help)                  C(key, choices, default, help): stored as index of the
+ * word
  */
 #ifndef QP_BASE_OPTIONS_H
 #define QP_BASE_OPTIONS_H

@@ -33,7 +33,8 @@ static inline void *qp_slab_at(const struct qp_slab *slab, uint32_t index)
 {
     return (char *)slab->blocks[index / QP_SLAB_BLOCK] + (index % QP_SLAB_BLOCK) * slab->item_size;
 }
-/* Walks items in use: start with *cursor 0; NULL at the end. The item may be put during the walk. */
+/* Walks items in use: start with *cursor 0; NULL at the end. The item may be put during the walk.
+ */
 void *qp_slab_next(const struct qp_slab *slab, uint32_t *cursor, quicpro_handle *ret);
 
 #endif

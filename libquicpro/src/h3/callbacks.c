@@ -187,8 +187,8 @@ static int end_stream(nghttp3_conn *conn, int64_t id, void *user, void *stream_u
     stream->end_in = true;
     qp_h3_stream_touch(stream);
     quicpro_event *event = qp_batch_last(h3->batch);
-    if (event == NULL || event->stream != stream->handle ||
-        event->type < QUICPRO_EVENT_REQUEST || event->type > QUICPRO_EVENT_TRAILERS)
+    if (event == NULL || event->stream != stream->handle || event->type < QUICPRO_EVENT_REQUEST ||
+        event->type > QUICPRO_EVENT_TRAILERS)
         event = qp_h3_stream_event(stream, QUICPRO_EVENT_DATA);
     if (event == NULL)
         return NGHTTP3_ERR_CALLBACK_FAILURE;

@@ -10,9 +10,9 @@
 #include "h3/stream.h"
 
 enum {
-    READ_CHUNK = 16384,       /* least room for one read of a stream */
-    STREAM_READ_MAX = 65536,  /* bytes of one stream in one turn, so that all get theirs */
-    WRITE_JOIN = 4096,        /* header block and small body travel in one stream_send */
+    READ_CHUNK = 16384,      /* least room for one read of a stream */
+    STREAM_READ_MAX = 65536, /* bytes of one stream in one turn, so that all get theirs */
+    WRITE_JOIN = 4096,       /* header block and small body travel in one stream_send */
     WRITE_VECTORS = 16,
 };
 
@@ -308,12 +308,15 @@ void qp_h3_read(struct qp_h3 *h3, quicpro_tstamp now, size_t max_bytes)
     }
     while (!h3->failed && total < max_bytes && (id = engine->readable_next(h3->conn->impl)) >= 0)
         total += read_stream(h3, (uint64_t)id);
+    h3->more = total >= max_bytes;
     if (!h3->server && !h3->failed)
         qp_h3_send_waiting(h3);
 }
 
 bool qp_h3_has_unread(const struct qp_h3 *h3)
 {
+    if (h3->more)
+        return !h3->failed;
     for (const struct qp_h3_stream *s = h3->unread; s != NULL; s = s->next)
         if (!s->paused && !s->blocked_in)
             return !h3->failed;

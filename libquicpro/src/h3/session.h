@@ -2,9 +2,9 @@
  * and writes the connection's streams, appends events to a batch, and calls nobody.
  *
  * A stream (struct qp_h3_stream) lives from its first byte, or from the request that waits for it,
- * until both directions ended or it was reset; its handle is what the application holds. Of a stream
- * that ended while its peer may still send, the id stays in the table with QP_H3_DEAD, so that what
- * arrives late is thrown away and not taken for a new stream. */
+ * until both directions ended or it was reset; its handle is what the application holds. Of a
+ * stream that ended while its peer may still send, the id stays in the table with QP_H3_DEAD, so
+ * that what arrives late is thrown away and not taken for a new stream. */
 #ifndef QP_H3_SESSION_H
 #define QP_H3_SESSION_H
 
@@ -26,31 +26,31 @@ struct qp_h3_stream {
     void *user;
     uint64_t batch_serial;            /* of the batch its latest events went to */
     uint32_t first_event, last_event; /* their places there */
-    struct qp_queue body;    /* bytes nghttp3 or the transport has not taken */
-    size_t peeked;           /* of these, bytes nghttp3 holds pointers to */
-    struct qp_buf pending;   /* a waiting request's field section, packed */
+    struct qp_queue body;             /* bytes nghttp3 or the transport has not taken */
+    size_t peeked;                    /* of these, bytes nghttp3 holds pointers to */
+    struct qp_buf pending;            /* a waiting request's field section, packed */
     uint32_t pending_fields;
-    struct qp_buf section;   /* fields received of a section whose rest is to come, packed */
-    size_t section_size;     /* of all its fields, as RFC 9114 section 4.2.2 counts */
+    struct qp_buf section;     /* fields received of a section whose rest is to come, packed */
+    size_t section_size;       /* of all its fields, as RFC 9114 section 4.2.2 counts */
     struct qp_h3_stream *next; /* in the list of its session that `queued` names */
-    bool queued;             /* in `waiting` or `unread` */
+    bool queued;               /* in `waiting` or `unread` */
     struct qp_h3_stream *next_touched;
-    bool touched;            /* in `touched`: to be looked at when nghttp3 has returned */
-    bool seen;               /* the application knows the handle */
-    bool headers_out;        /* a final field section was submitted */
-    bool body_end;           /* the application ended its body */
+    bool touched;     /* in `touched`: to be looked at when nghttp3 has returned */
+    bool seen;        /* the application knows the handle */
+    bool headers_out; /* a final field section was submitted */
+    bool body_end;    /* the application ended its body */
     bool trailers_out;
-    bool fin_out;            /* the transport took our end */
-    bool fin_in;             /* the transport gave us the peer's end */
-    bool end_in;             /* and it was delivered to the application */
-    bool paused;             /* by the application */
-    bool blocked_in;         /* by QPACK: nghttp3 waits for the encoder stream */
-    bool blocked_out;        /* the transport took no more */
-    bool want_writable;      /* quicpro_stream_write() said EAGAIN */
-    bool unread;             /* the transport has bytes we did not take */
-    bool refused;            /* nghttp3 found the message malformed or not welcome */
+    bool fin_out;       /* the transport took our end */
+    bool fin_in;        /* the transport gave us the peer's end */
+    bool end_in;        /* and it was delivered to the application */
+    bool paused;        /* by the application */
+    bool blocked_in;    /* by QPACK: nghttp3 waits for the encoder stream */
+    bool blocked_out;   /* the transport took no more */
+    bool want_writable; /* quicpro_stream_write() said EAGAIN */
+    bool unread;        /* the transport has bytes we did not take */
+    bool refused;       /* nghttp3 found the message malformed or not welcome */
     uint64_t refused_code;
-    uint64_t status;         /* client: of the field section at hand */
+    uint64_t status; /* client: of the field section at hand */
 };
 
 /* In place of a stream that ended here and not there. */
@@ -73,24 +73,25 @@ struct qp_h3 {
     struct qp_slab *slab; /* of struct qp_h3_stream, shared by all sessions of a loop */
     const struct qp_h3_options *options;
     quicpro_handle conn_handle;
-    void *user; /* of the connection, the default for its streams */
+    void *user;              /* of the connection, the default for its streams */
     struct qp_idmap streams; /* by id; or QP_H3_DEAD */
     struct qp_h3_stream *waiting, *waiting_last; /* requests without a stream id */
     struct qp_h3_stream *unread;                 /* streams to read when they may be */
     struct qp_h3_stream *touched;
     struct qp_h3_stream *current; /* the stream being read */
-    uint64_t next_bidi;   /* client: next stream id */
-    uint64_t top_bidi;    /* server: one past the highest id seen */
-    uint64_t drained_to;  /* server: ids below are collected by the transport */
-    size_t open;          /* streams with a handle */
+    uint64_t next_bidi;           /* client: next stream id */
+    uint64_t top_bidi;            /* server: one past the highest id seen */
+    uint64_t drained_to;          /* server: ids below are collected by the transport */
+    size_t open;                  /* streams with a handle */
     size_t waiting_count;
-    const uint8_t *feed;  /* the bytes nghttp3 is reading now, to tell them from its own copies */
-    size_t feed_len, feed_data; /* and how many of them were delivered as body */
+    const uint8_t *feed; /* the bytes nghttp3 is reading now, to tell them from its own copies */
+    size_t feed_len, feed_data;      /* and how many of them were delivered as body */
     struct qp_h3_stream *in_section; /* whose fields the batch ends with; NULL outside nghttp3 */
-    size_t field_mark;    /* where they begin */
+    size_t field_mark;               /* where they begin */
     quicpro_tstamp now;
-    int failed;           /* an HTTP/3 error closed the connection: nothing goes in or out any more */
+    int failed; /* an HTTP/3 error closed the connection: nothing goes in or out any more */
     bool server, goaway_out, goaway_in;
+    bool more; /* qp_h3_read() stopped at its bound: the transport may have more */
 };
 
 void qp_h3_init(struct qp_h3 *h3, struct qp_conn *conn, const struct qp_h3_options *options,
@@ -111,6 +112,5 @@ void qp_h3_shutdown(struct qp_h3 *h3);
 bool qp_h3_drained(struct qp_h3 *h3);
 /* The connection ended: RESET for each stream the application knows. */
 void qp_h3_lost(struct qp_h3 *h3, const struct qp_conn_close *close);
-
 
 #endif

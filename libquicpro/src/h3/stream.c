@@ -67,8 +67,7 @@ void qp_h3_stream_touch(struct qp_h3_stream *stream)
 void qp_h3_stream_release(struct qp_h3_stream *stream)
 {
     struct qp_h3 *h3 = stream->h3;
-    if (stream->queued && !list_remove(&h3->unread, stream) &&
-        list_remove(&h3->waiting, stream)) {
+    if (stream->queued && !list_remove(&h3->unread, stream) && list_remove(&h3->waiting, stream)) {
         h3->waiting_count--;
         h3->waiting_last = h3->waiting;
         while (h3->waiting_last != NULL && h3->waiting_last->next != NULL)
@@ -222,8 +221,8 @@ static const nghttp3_data_reader *reader_of(const struct qp_h3_stream *stream)
     return stream->body_end && stream->body.len == 0 ? NULL : &body_reader;
 }
 
-/* Opens the stream and hands nghttp3 the request. 0; QUICPRO_EAGAIN: the peer allows no more streams
- * now (RFC 9000 section 4.6); QUICPRO_ESTATE; QUICPRO_ENOMEM */
+/* Opens the stream and hands nghttp3 the request. 0; QUICPRO_EAGAIN: the peer allows no more
+ * streams now (RFC 9000 section 4.6); QUICPRO_ESTATE; QUICPRO_ENOMEM */
 static int submit_request(struct qp_h3_stream *stream, const nghttp3_nv *nv, size_t count)
 {
     struct qp_h3 *h3 = stream->h3;

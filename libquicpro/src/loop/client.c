@@ -47,6 +47,7 @@ static void forget_address(struct qp_link *link)
 {
     if (link->conn.impl != NULL) {
         qp_cid_map_remove(&link->loop->cids, link->conn.scid, QP_CID_LEN);
+        qp_heap_set(&link->loop->timers, &link->timer, QUICPRO_FOREVER);
         qp_conn_done(&link->conn);
     }
     if (link->port != NULL)
@@ -113,8 +114,7 @@ static void resolved(struct qp_link *link, quicpro_tstamp now)
         qp_client_next_address(link, QUICPRO_ERESOLVE, now);
         return;
     }
-    snprintf(text, sizeof(text), "cannot resolve host '%s': %s", target->host,
-             target->result.text);
+    snprintf(text, sizeof(text), "cannot resolve host '%s': %s", target->host, target->result.text);
     end(link, target->result.error, text);
 }
 
@@ -173,7 +173,8 @@ int quicpro_client_connect(quicpro_client *client, const char *host, uint16_t po
         target->result.count = 1;
         resolved(link, qp_clock_now());
     } else {
-        r = qp_resolve_start(&target->resolve, target->host, port, loop->udp->wake_fd(loop->poller));
+        r = qp_resolve_start(&target->resolve, target->host, port,
+                             loop->udp->wake_fd(loop->poller));
         if (r < 0) {
             qp_link_free(link);
             return r;

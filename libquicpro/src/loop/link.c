@@ -8,8 +8,8 @@
 #include "os/random.h"
 
 enum {
-    READ_MAX = 262144,  /* bytes of bodies of one connection in one run, so that all get theirs */
-    MAX_SEGMENTS = 64,  /* of one train */
+    READ_MAX = 262144, /* bytes of bodies of one connection in one run, so that all get theirs */
+    MAX_SEGMENTS = 64, /* of one train */
 };
 
 enum { H3_NO_ERROR = 0x100 };
@@ -185,7 +185,8 @@ void qp_link_close(struct qp_link *link, uint64_t code, const char *reason)
 
 /* Whether the connection is over, and how: 0 no, QP_ENGINE_DRAINING or QP_ENGINE_CLOSED. A closing
  * packet that the engine does not make when asked (quiche makes none for an application while a
- * handshake packet waits to be repeated) is not waited for: the peer's idle timeout does the rest. */
+ * handshake packet waits to be repeated) is not waited for: the peer's idle timeout does the rest.
+ */
 static uint32_t over(const struct qp_link *link)
 {
     uint32_t flags = link->conn.engine->flags(link->conn.impl);
@@ -288,7 +289,9 @@ bool qp_link_flush(struct qp_link *link, quicpro_tstamp now)
         (!more && link->state == QP_LINK_OPEN && qp_h3_drained(&link->h3))) {
         const bool app = link->state == QP_LINK_OPEN;
         qp_conn_close(&link->conn, app,
-                      !app ? 0 : link->close_reason == NULL ? H3_NO_ERROR : link->close_code,
+                      !app                         ? 0
+                      : link->close_reason == NULL ? H3_NO_ERROR
+                                                   : link->close_code,
                       link->close_reason == NULL ? "" : link->close_reason);
         more = send_all(link, burst);
     }

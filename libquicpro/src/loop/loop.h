@@ -111,7 +111,7 @@ struct quicpro_loop {
 
 enum { QP_OUT_BYTES = 65536 };
 
-#define QP_LINK_OF_TIMER(t) ((struct qp_link *)((char *)(t) - offsetof(struct qp_link, timer)))
+#define QP_LINK_OF_TIMER(t) ((struct qp_link *)((char *)(t)-offsetof(struct qp_link, timer)))
 
 /* loop.c: keeps one line for quicpro_loop_error(); returns error. */
 __attribute__((format(printf, 3, 4))) int qp_loop_fail(struct quicpro_loop *loop, int error,
@@ -149,6 +149,8 @@ bool qp_port_send_left(struct qp_port *port);
 
 /* receive.c: takes what a port has, up to the budget of events. */
 void qp_port_receive(struct qp_port *port, quicpro_tstamp now, size_t budget);
+/* Feeds every datagram of a train to the connection it belongs to, or to a new one. */
+void qp_port_route(struct qp_port *port, const struct qp_udp_train *train, quicpro_tstamp now);
 
 /* endpoint.c */
 int qp_endpoint_init(struct qp_endpoint *endpoint, struct quicpro_loop *loop,

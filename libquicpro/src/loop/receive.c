@@ -34,9 +34,9 @@ static struct qp_link *accept_link(struct qp_port *port, const struct qp_udp_tra
     uint8_t scid[QP_CID_LEN];
     if (!endpoint->server || packet->type == QP_PACKET_SHORT)
         return NULL;
-    /* "A server MUST discard an Initial packet that is carried in a UDP datagram with a payload that
-     * is smaller than the smallest allowed maximum datagram size of 1200 bytes" (section 14.1); the
-     * same bound keeps version negotiation from amplifying (section 6.1). */
+    /* "A server MUST discard an Initial packet that is carried in a UDP datagram with a payload
+     * that is smaller than the smallest allowed maximum datagram size of 1200 bytes"
+     * (section 14.1); the same bound keeps version negotiation from amplifying (section 6.1). */
     if (datagram_len < QP_MIN_INITIAL)
         return NULL;
     if (packet->type == QP_PACKET_UNKNOWN) {
@@ -79,8 +79,8 @@ static void feed(struct qp_link *link, const struct qp_udp_train *train, uint8_t
     qp_link_mark_dirty(link);
 }
 
-/* Routes every datagram of a train; neighbours of one connection go to the engine in one call. */
-static void route(struct qp_port *port, const struct qp_udp_train *train, quicpro_tstamp now)
+/* Neighbours of one connection go to the engine in one call. */
+void qp_port_route(struct qp_port *port, const struct qp_udp_train *train, quicpro_tstamp now)
 {
     struct quicpro_loop *loop = port->endpoint->loop;
     struct qp_link *run_link = NULL;
@@ -141,7 +141,7 @@ void qp_port_receive(struct qp_port *port, quicpro_tstamp now, size_t budget)
             loop->bytes_in += train[i].len;
             if (train[i].len == 0)
                 loop->dropped_in++;
-            route(port, &train[i], now);
+            qp_port_route(port, &train[i], now);
         }
         for (struct qp_link *link = loop->dirty; link != NULL; link = link->next_dirty)
             if (link->fed)

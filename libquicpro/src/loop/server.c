@@ -65,7 +65,8 @@ int quicpro_server_listen(quicpro_server *server, const char *host, uint16_t por
     qp_resolve_now(&result, host, port, 1);
     if (result.error < 0)
         return qp_loop_fail(loop, result.error, "%s: %s", host == NULL ? "*" : host, result.text);
-    /* All addresses of a name share a port; those of a family this machine lacks are passed over. */
+    /* All addresses of a name share a port; those of a family this machine lacks are passed over.
+     */
     int opened = 0, first_error = 0;
     for (size_t i = 0; i < result.count; i++) {
         if (opened > 0)

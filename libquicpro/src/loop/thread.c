@@ -8,6 +8,7 @@
 #include <assert.h>
 #include <poll.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -17,8 +18,8 @@
 #include "loop/loop.h"
 
 enum {
-    BUCKETS = 256,       /* of the table of mailboxes; handles are spread by their index */
-    KEPT_MAX = 1 << 20,  /* bytes kept of a stream before it is paused */
+    BUCKETS = 256,      /* of the table of mailboxes; handles are spread by their index */
+    KEPT_MAX = 1 << 20, /* bytes kept of a stream before it is paused */
 };
 
 /* Events of one handle that nobody took yet, copied. */
@@ -38,6 +39,7 @@ struct quicpro_thread {
     quicpro_loop *loop;
     struct mailbox *bucket[BUCKETS];
     unsigned waiting; /* callers in quicpro_thread_wait(): freeing waits for them */
+    uint64_t ended;   /* handles, as far as those who wait were told */
     bool stop;
     atomic_uint wanted; /* callers that want the lock: the thread lets them in first */
 };
@@ -144,6 +146,16 @@ static void deliver(quicpro_thread *t, const quicpro_batch *batch, const quicpro
     }
 }
 
+/* A handle can end without an event, for instance when its stream is reset here. */
+static void tell_ended(quicpro_thread *t)
+{
+    const struct qp_slab *streams = &t->loop->streams, *links = &t->loop->links;
+    uint64_t ended = streams->made - streams->used + links->made - links->used;
+    if (ended != t->ended)
+        pthread_cond_broadcast(&t->changed);
+    t->ended = ended;
+}
+
 static void *drive(void *arg)
 {
     quicpro_thread *t = arg;
@@ -151,6 +163,7 @@ static void *drive(void *arg)
     while (!t->stop) {
         const quicpro_batch *batch;
         quicpro_loop_flush(t->loop);
+        tell_ended(t);
         /* Not quicpro_loop_wait(), which notes what is ready: callers close sockets meanwhile. */
         struct pollfd fd = {quicpro_loop_fd(t->loop), POLLIN, 0};
         const int timeout = quicpro_loop_wants(t->loop) & QUICPRO_WANT_RUN ? 0 : -1;
@@ -215,8 +228,11 @@ void quicpro_thread_free(quicpro_thread *t)
         t->stop = true;
         pthread_cond_broadcast(&t->changed);
         quicpro_loop_wake(t->loop);
-        while (t->waiting != 0)
-            pthread_cond_wait(&t->changed, &t->lock);
+        while (t->waiting != 0 || atomic_load(&t->wanted) != 0) { /* they are on their way out */
+            pthread_mutex_unlock(&t->lock);
+            sched_yield();
+            pthread_mutex_lock(&t->lock);
+        }
         pthread_mutex_unlock(&t->lock);
         pthread_join(t->thread, NULL);
         pthread_cond_destroy(&t->changed);
@@ -250,6 +266,7 @@ int quicpro_thread_enter(quicpro_thread *thread, quicpro_loop **ret)
 void quicpro_thread_leave(quicpro_thread *thread)
 {
     quicpro_loop_wake(thread->loop);
+    tell_ended(thread);
     pthread_mutex_unlock(&thread->lock);
 }
 
@@ -314,7 +331,7 @@ int quicpro_thread_wait(quicpro_thread *t, quicpro_handle handle, quicpro_tstamp
             r = QUICPRO_ECLOSED;
             break;
         }
-        if (*at != NULL ? (*at)->ended : !is_live(t, handle)) {
+        if ((*at != NULL && (*at)->ended) || !is_live(t, handle)) {
             if (*at != NULL && (*at)->waiting == 0)
                 drop_box(at);
             r = QUICPRO_ESTALE;
@@ -335,8 +352,6 @@ int quicpro_thread_wait(quicpro_thread *t, quicpro_handle handle, quicpro_tstamp
         box->waiting--;
     }
     t->waiting--;
-    if (t->stop)
-        pthread_cond_broadcast(&t->changed);
     pthread_mutex_unlock(&t->lock);
     return r;
 }

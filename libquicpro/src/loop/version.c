@@ -10,7 +10,8 @@
 
 const char *quicpro_version(void)
 {
-    return TEXT(QUICPRO_VERSION_MAJOR) "." TEXT(QUICPRO_VERSION_MINOR) "." TEXT(QUICPRO_VERSION_PATCH);
+    return TEXT(QUICPRO_VERSION_MAJOR) "." TEXT(QUICPRO_VERSION_MINOR) "." TEXT(
+        QUICPRO_VERSION_PATCH);
 }
 
 const char *quicpro_part_version(const char *part)

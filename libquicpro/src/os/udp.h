@@ -9,15 +9,16 @@
 #include "os/addr.h"
 
 enum {
-    QP_UDP_MAX_SEGMENTS = 64,     /* portable limit of UDP_SEGMENT */
-    QP_UDP_MAX_TRAIN = 65507,     /* bytes of one GSO send over IPv4 */
-    QP_UDP_MESSAGES = 8,          /* messages of one receive call, 64 KiB each */
+    QP_UDP_MAX_SEGMENTS = 64, /* portable limit of UDP_SEGMENT */
+    QP_UDP_MAX_TRAIN = 65507, /* bytes of one GSO send over IPv4 */
+    QP_UDP_MESSAGES = 8,      /* messages of one receive call, 64 KiB each */
 };
 
 /* Datagrams that came in one message: len bytes, each segment bytes but the last, which may be
  * shorter. segment == len: a single one. */
 struct qp_udp_train {
-    uint8_t *data; /* writable (the engine decrypts in place); owned by the poller until the next receive */
+    uint8_t *data; /* writable (the engine decrypts in place); owned by the poller until the next
+                      receive */
     size_t len, segment;
     struct qp_addr peer, local;
 };
@@ -34,13 +35,13 @@ struct qp_udp_counts {
 struct qp_udp_socket {
     int fd;
     bool connected;
-    bool wildcard;                /* `local` is one: datagrams tell their destination */
-    bool want_write;              /* the kernel took no more; armed for writing */
-    struct qp_addr local;         /* as bound; port known, address may be the wildcard */
-    struct qp_addr peer;          /* connected only */
+    bool wildcard;        /* `local` is one: datagrams tell their destination */
+    bool want_write;      /* the kernel took no more; armed for writing */
+    struct qp_addr local; /* as bound; port known, address may be the wildcard */
+    struct qp_addr peer;  /* connected only */
     struct qp_udp_features features;
     void *owner;
-    uint32_t tag;                 /* for its owner */
+    uint32_t tag; /* for its owner */
 };
 
 struct qp_udp_poller;
@@ -53,27 +54,29 @@ struct qp_udp_ops {
     int (*poller_fd)(const struct qp_udp_poller *poller);
     /* Blocks up to timeout ns; 1 ready, 0 timeout, -EINTR. Remembers what is ready. */
     int (*wait)(struct qp_udp_poller *poller, quicpro_tstamp timeout);
-    /* Next ready socket, each once a turn; NULL when there are no more. A turn begins with wait() or,
-     * if wait() was not called since the last turn ended, with a look that does not block.
+    /* Next ready socket, each once a turn; NULL when there are no more. A turn begins with wait()
+     * or, if wait() was not called since the last turn ended, with a look that does not block.
      * *ret_readable, *ret_writable say for what. Also clears the wake and timer descriptors. */
     struct qp_udp_socket *(*next_ready)(struct qp_udp_poller *poller, bool *ret_readable,
                                         bool *ret_writable);
-    /* Arms the timer for a point in time; QUICPRO_FOREVER disarms; no system call when unchanged. */
+    /* Arms the timer for a point in time; QUICPRO_FOREVER disarms; no system call when unchanged.
+     */
     void (*arm)(struct qp_udp_poller *poller, quicpro_tstamp at);
     /* Wakes wait(); any thread, signal handlers. */
     void (*wake)(struct qp_udp_poller *poller);
     int (*wake_fd)(const struct qp_udp_poller *poller); /* an eventfd */
 
-    /* Opens, binds, and connects if peer is not NULL. features: in and out. The socket is part of the
-     * poller from here on. local NULL with a peer: any address. Wildcards report the destination
-     * address of each datagram (IP_PKTINFO, IPV6_RECVPKTINFO). IPv6 sockets are IPV6_V6ONLY. */
+    /* Opens, binds, and connects if peer is not NULL. features: in and out. The socket is part of
+     * the poller from here on. local NULL with a peer: any address. Wildcards report the
+     * destination address of each datagram (IP_PKTINFO, IPV6_RECVPKTINFO). IPv6 sockets are
+     * IPV6_V6ONLY. */
     int (*open)(struct qp_udp_poller *poller, struct qp_udp_socket *socket,
                 const struct qp_addr *local, const struct qp_addr *peer);
     /* The same for a socket that is bound already; fd is moved on success. */
     int (*adopt)(struct qp_udp_poller *poller, struct qp_udp_socket *socket, int fd);
     void (*close)(struct qp_udp_poller *poller, struct qp_udp_socket *socket);
-    /* Fills at most max trains; 0: nothing there now; -errno: ECONNREFUSED and the like of a connected
-     * socket (more may follow). Zero-length datagrams come as trains of len 0. */
+    /* Fills at most max trains; 0: nothing there now; -errno: ECONNREFUSED and the like of a
+     * connected socket (more may follow). Zero-length datagrams come as trains of len 0. */
     int (*receive)(struct qp_udp_poller *poller, struct qp_udp_socket *socket,
                    struct qp_udp_train *train, size_t max);
     /* Sends one train from `local` (if the socket is a wildcard) to `peer` (ignored if connected).

@@ -183,8 +183,7 @@ int quicpro_devcert_make(quicpro_devcert *ret, const char *const *names, size_t 
             return QUICPRO_EINVAL; /* a common name is at most 64 characters (RFC 5280 A.1) */
     EVP_PKEY *ca_key = new_key(), *key = new_key();
     X509 *ca = ca_key == NULL ? NULL : make_ca(ca_key, days);
-    X509 *leaf =
-        ca == NULL || key == NULL ? NULL : make_leaf(key, ca, ca_key, names, count, days);
+    X509 *leaf = ca == NULL || key == NULL ? NULL : make_leaf(key, ca, ca_key, names, count, days);
     int r = QUICPRO_ETLS;
     if (leaf != NULL) {
         quicpro_devcert made = {cert_text(ca, NULL), cert_text(leaf, ca), key_text(key), ""};

@@ -5,7 +5,8 @@
 #include "qp_engine_abi.h"
 
 /* Both sides of the border must agree on every struct that crosses it: Rust reports its sizes in
- * qp_engine_layout(), which tests/c/test_engine.c compares; these hold C to what the header means. */
+ * qp_engine_layout(), which tests/c/test_engine.c compares; these hold C to what the header means.
+ */
 static_assert(sizeof(struct qp_engine_params) == 13 * 8, "params are 13 words");
 static_assert(sizeof(struct qp_engine_error) == 8 + 3 * 4 + 256 + 4, "error has no padding");
 static_assert(sizeof(struct qp_engine_stats) == 10 * 8, "stats are 10 words");

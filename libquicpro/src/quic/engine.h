@@ -1,4 +1,5 @@
-/* The one table through which the rest sees the engine; see qp_engine.h for what each entry does. */
+/* The one table through which the rest sees the engine; see qp_engine.h for what each entry does.
+ */
 #ifndef QP_QUIC_ENGINE_H
 #define QP_QUIC_ENGINE_H
 

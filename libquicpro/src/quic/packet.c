@@ -60,7 +60,8 @@ static bool parse_long(struct qp_packet *packet, const uint8_t *data, size_t len
     } else if (packet->version != VERSION_1) {
         packet->type = QP_PACKET_UNKNOWN;
         packet->len = len;
-        return true; /* only the invariants hold: connection IDs may be longer than ours (RFC 8999) */
+        return true; /* only the invariants hold: connection IDs may be longer than ours (RFC 8999)
+                      */
     } else {
         packet->type = type[data[0] >> 4 & 3];
     }

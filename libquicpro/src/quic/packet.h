@@ -25,7 +25,8 @@ struct qp_packet {
     size_t len; /* of this packet; the rest of the datagram may hold others (section 12.2) */
 };
 
-/* Reads the first packet of data. short_cid_len: length of our own connection IDs. False: not QUIC. */
+/* Reads the first packet of data. short_cid_len: length of our own connection IDs. False: not QUIC.
+ */
 bool qp_packet_parse(struct qp_packet *packet, const uint8_t *data, size_t len,
                      size_t short_cid_len);
 /* Length of a datagram up to the first coalesced packet whose DCID differs from the first one's:

@@ -43,7 +43,8 @@ static void context_free(void *parent, void *ptr, CRYPTO_EX_DATA *ad, int index,
     OPENSSL_free(context);
 }
 
-/* BoringSSL hands out numbers of ex_data slots for the process: a fact about it, not state of ours. */
+/* BoringSSL hands out numbers of ex_data slots for the process: a fact about it, not state of ours.
+ */
 static int context_slot;
 static void context_slot_init(void)
 {
@@ -97,16 +98,15 @@ static int select_alpn(SSL *ssl, const uint8_t **out, uint8_t *out_len, const ui
 {
     const struct context *context = arg;
     (void)ssl;
-    if (SSL_select_next_proto((uint8_t **)out, out_len, context->alpn,
-                              (unsigned)context->alpn_len, in, in_len) != OPENSSL_NPN_NEGOTIATED)
+    if (SSL_select_next_proto((uint8_t **)out, out_len, context->alpn, (unsigned)context->alpn_len,
+                              in, in_len) != OPENSSL_NPN_NEGOTIATED)
         return SSL_TLSEXT_ERR_ALERT_FATAL;
     return SSL_TLSEXT_ERR_OK;
 }
 
 static void keylog(const SSL *ssl, const char *line)
 {
-    const struct context *context =
-        SSL_CTX_get_ex_data(SSL_get_SSL_CTX(ssl), context_index());
+    const struct context *context = SSL_CTX_get_ex_data(SSL_get_SSL_CTX(ssl), context_index());
     char text[512];
     int n = snprintf(text, sizeof(text), "%s\n", line);
     /* One write for each line, so that several processes can share the file. */
@@ -119,8 +119,7 @@ static int common_new(SSL_CTX **ret, const struct qp_options *options, char *err
 {
     SSL_CTX *ctx = SSL_CTX_new(TLS_method());
     struct context *context = OPENSSL_zalloc(sizeof(*context));
-    if (ctx == NULL || context == NULL ||
-        !SSL_CTX_set_ex_data(ctx, context_index(), context)) {
+    if (ctx == NULL || context == NULL || !SSL_CTX_set_ex_data(ctx, context_index(), context)) {
         OPENSSL_free(context);
         SSL_CTX_free(ctx);
         return QUICPRO_ENOMEM;
@@ -216,8 +215,7 @@ out:
 static void load_system_authorities(SSL_CTX *ctx)
 {
     static const char *const bundle[] = {"/etc/ssl/certs/ca-certificates.crt",
-                                         "/etc/pki/tls/certs/ca-bundle.crt",
-                                         "/etc/ssl/cert.pem"};
+                                         "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/cert.pem"};
     if (getenv("SSL_CERT_FILE") == NULL)
         for (size_t i = 0; i < sizeof(bundle) / sizeof(bundle[0]); i++)
             if (access(bundle[i], R_OK) == 0 && SSL_CTX_load_verify_locations(ctx, bundle[i], NULL))
@@ -281,14 +279,18 @@ void qp_tls_get_facts(struct ssl_st *ssl, struct qp_tls_facts *ret)
     const char *name = cipher == NULL ? "" : SSL_CIPHER_standard_name(cipher);
     SSL_get0_alpn_selected(ssl, &alpn, &len);
     snprintf(ret->alpn, sizeof(ret->alpn), "%.*s", (int)len, (const char *)alpn);
-    snprintf(ret->cipher, sizeof(ret->cipher), "%s", strncmp(name, "TLS_", 4) == 0 ? name + 4 : name);
+    snprintf(ret->cipher, sizeof(ret->cipher), "%s",
+             strncmp(name, "TLS_", 4) == 0 ? name + 4 : name);
     snprintf(ret->group, sizeof(ret->group), "%s", group == NULL ? "" : group);
 }
 
 const char *qp_tls_verify_error(struct ssl_st *ssl)
 {
     long result = SSL_get_verify_result(ssl);
-    return result == X509_V_OK ? NULL : X509_verify_cert_error_string(result);
+    /* BoringSSL's word for a handshake that did not come as far as a certificate. */
+    if (result == X509_V_OK || result == X509_V_ERR_INVALID_CALL)
+        return NULL;
+    return X509_verify_cert_error_string(result);
 }
 
 const char *qp_tls_alert_text(unsigned alert)

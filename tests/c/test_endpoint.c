@@ -1,0 +1,122 @@
+#include "pair.h"
+
+#include "loop/loop.h"
+
+static void note_drained(struct pair *p, const quicpro_batch *batch, const quicpro_event *event)
+{
+    (void)batch;
+    if (event->type != QUICPRO_EVENT_DRAINED)
+        return;
+    CHECK(event->user == p);
+    ++*(unsigned *)p->data;
+}
+
+static void test_drained_is_told_once(void)
+{
+    struct pair p;
+    unsigned drained = 0;
+    pair_open(&p);
+    p.data = &drained;
+    p.on_server = note_drained;
+    quicpro_server_set_user(p.server, &p);
+    quicpro_server_shutdown(p.server);
+    CHECK(pair_until_closed(&p));
+    CHECK(pair_until(&p, &p.drained));
+    quicpro_server_shutdown(p.server);
+    quicpro_server_abort(p.server);
+    quicpro_server_shutdown(NULL);
+    quicpro_server_abort(NULL);
+    pair_run(&p, true);
+    pair_run(&p, true);
+    CHECK_U64(drained, ==, 1);
+    pair_done(&p);
+}
+
+/* A limit that is reached: first flights are dropped, and let in when there is room again. */
+static void test_a_full_server_lets_nobody_in(void)
+{
+    static const char *const limit[] = {"max_connections", "max_handshakes"};
+    for (size_t i = 0; i < COUNTOF(limit); i++) {
+        struct pair p;
+        quicpro_conn second;
+        quicpro_loop_stats stats = {.size = sizeof(stats)};
+        pair_init(&p, "localhost");
+        CHECK_INT(quicpro_config_set(p.server_config, limit[i], "1"), ==, 0);
+        pair_start(&p);
+        CHECK_INT(pair_connect(&p, "127.0.0.1"), ==, 0);
+        CHECK_INT(quicpro_client_connect(p.client, "127.0.0.1", p.port, NULL, &second), ==, 0);
+        quicpro_tstamp end = quicpro_now() + PAIR_DEADLINE_S * QUICPRO_SECOND;
+        do {
+            pair_step(&p);
+            CHECK_INT(quicpro_loop_get_stats(p.server_loop, &stats), ==, 0);
+        } while (stats.dropped_in == 0 && quicpro_now() < end);
+        CHECK_U64(quicpro_server_connections(p.server), ==, 1);
+        CHECK(pair_until(&p, &p.connected));
+        CHECK_INT(p.closed, ==, 0);
+        pair_done(&p);
+    }
+}
+
+/* Two clients and a server on one loop do not see each other's connections. */
+static void test_endpoints_share_a_loop(void)
+{
+    struct pair p;
+    quicpro_client *other;
+    quicpro_conn conn;
+    quicpro_loop_stats stats = {.size = sizeof(stats)};
+    pair_init(&p, "localhost");
+    pair_start(&p);
+    CHECK_INT(quicpro_client_new(&other, p.server_loop, p.client_config), ==, 0);
+    CHECK_INT(quicpro_client_connect(other, "127.0.0.1", p.port, NULL, &conn), ==, 0);
+    CHECK_INT(pair_connect(&p, "127.0.0.1"), ==, 0);
+    CHECK(pair_until(&p, &p.connected));
+    quicpro_tstamp end = quicpro_now() + PAIR_DEADLINE_S * QUICPRO_SECOND;
+    while (quicpro_server_connections(p.server) < 2 && quicpro_now() < end)
+        pair_step(&p);
+    CHECK_INT(quicpro_loop_get_stats(p.server_loop, &stats), ==, 0);
+    CHECK_U64(stats.connections, ==, 3);
+    quicpro_client_free(other);
+    CHECK_U64(quicpro_server_connections(p.server), ==, 2);
+    quicpro_client_free(NULL);
+    quicpro_server_free(NULL);
+    pair_done(&p);
+}
+
+static void test_configurations_may_go_at_once(void)
+{
+    struct pair p;
+    pair_init(&p, "localhost");
+    pair_start(&p);
+    quicpro_config_free(p.server_config);
+    quicpro_config_free(p.client_config);
+    p.server_config = p.client_config = NULL;
+    CHECK_INT(pair_connect(&p, "127.0.0.1"), ==, 0);
+    CHECK(pair_until(&p, &p.connected));
+    pair_done(&p);
+}
+
+static void test_bad_arguments(void)
+{
+    struct pair p;
+    quicpro_server *server;
+    quicpro_client *client;
+    pair_init(&p, "localhost");
+    pair_start(&p);
+    CHECK_INT(quicpro_server_new(NULL, p.server_loop, p.server_config), ==, QUICPRO_EINVAL);
+    CHECK_INT(quicpro_server_new(&server, NULL, p.server_config), ==, QUICPRO_EINVAL);
+    CHECK_INT(quicpro_server_new(&server, p.server_loop, NULL), ==, QUICPRO_ECERT);
+    CHECK_INT(quicpro_client_new(NULL, p.client_loop, NULL), ==, QUICPRO_EINVAL);
+    CHECK_INT(quicpro_client_new(&client, NULL, NULL), ==, QUICPRO_EINVAL);
+    CHECK_INT(quicpro_server_listen(NULL, NULL, 0), ==, QUICPRO_EINVAL);
+    pair_done(&p);
+}
+
+int main(void)
+{
+    static const struct check_test tests[] = {
+        TEST(test_drained_is_told_once),   TEST(test_a_full_server_lets_nobody_in),
+        TEST(test_endpoints_share_a_loop), TEST(test_configurations_may_go_at_once),
+        TEST(test_bad_arguments),
+    };
+    return RUN(tests);
+}

@@ -1,0 +1,181 @@
+#include "pair.h"
+
+#include <sys/socket.h>
+
+#include "loop/loop.h"
+
+/* The connection of the pair's client, and of its server. */
+static struct qp_link *client_link(struct pair *p)
+{
+    return qp_slab_get(&p->client_loop->links, p->conn);
+}
+
+static struct qp_link *server_link(struct pair *p)
+{
+    uint32_t cursor = 0;
+    quicpro_handle handle;
+    return qp_slab_next(&p->server_loop->links, &cursor, &handle);
+}
+
+static bool no_links(const quicpro_loop *loop)
+{
+    return loop->links.used == 0 && loop->cids.count == 0 && qp_heap_first(&loop->timers) == NULL &&
+           loop->streams.used == 0;
+}
+
+/* Drives until both sides forgot their connections. */
+static bool until_forgotten(struct pair *p)
+{
+    quicpro_tstamp end = quicpro_now() + PAIR_DEADLINE_S * QUICPRO_SECOND;
+    while (quicpro_now() < end) {
+        if (no_links(p->server_loop) && no_links(p->client_loop))
+            return true;
+        pair_step(p);
+    }
+    return false;
+}
+
+static void test_states(void)
+{
+    struct pair p;
+    pair_init(&p, "localhost");
+    pair_start(&p);
+    CHECK_INT(pair_connect(&p, "localhost"), ==, 0);
+    CHECK_INT(client_link(&p)->state, ==, QP_LINK_RESOLVING);
+    while (client_link(&p)->state == QP_LINK_RESOLVING)
+        pair_step(&p);
+    CHECK_INT(client_link(&p)->state, ==, QP_LINK_HANDSHAKE);
+    CHECK(pair_until(&p, &p.connected));
+    CHECK_INT(client_link(&p)->state, ==, QP_LINK_OPEN);
+    while (server_link(&p)->state != QP_LINK_OPEN)
+        pair_step(&p);
+    CHECK_U64(server_link(&p)->odcid_len, ==, 0); /* the client's first choice is forgotten */
+    CHECK_U64(p.server_loop->cids.count, ==, 1);
+    CHECK_INT(quicpro_conn_close(p.client_loop, p.conn, 0x100, ""), ==, 0);
+    CHECK(pair_until_closed(&p));
+    CHECK(client_link(&p) == NULL || client_link(&p)->state == QP_LINK_ENDED);
+    CHECK(qp_link_get(p.client_loop, p.conn) == NULL);
+    pair_done(&p);
+}
+
+/* After CLOSED and the draining period nothing is left on either side. */
+static void test_nothing_is_left_behind(void)
+{
+    struct pair p;
+    pair_open(&p);
+    CHECK_INT(quicpro_conn_close(p.client_loop, p.conn, 0x100, "done"), ==, 0);
+    CHECK(until_forgotten(&p));
+    CHECK_INT(p.closed, ==, 1);
+    CHECK_INT(p.closed_error, ==, 0);
+    pair_done(&p);
+}
+
+static void test_closing_before_there_is_an_address(void)
+{
+    struct pair p;
+    quicpro_stream stream;
+    pair_init(&p, "localhost");
+    pair_start(&p);
+    CHECK_INT(pair_connect(&p, "localhost"), ==, 0);
+    CHECK_INT(pair_request(&p, "GET", "/", NULL, 0, 1, NULL, &stream), ==, 0);
+    CHECK_INT(quicpro_conn_close(p.client_loop, p.conn, 0x100, ""), ==, 0);
+    CHECK_INT(quicpro_conn_close(p.client_loop, p.conn, 0x100, ""), ==, QUICPRO_ESTALE);
+    CHECK(pair_until_closed(&p));
+    CHECK_INT(p.closed_error, ==, 0);
+    CHECK_INT(p.resets, ==, 1);
+    CHECK(until_forgotten(&p));
+    pair_done(&p);
+}
+
+static void test_closing_during_the_handshake(void)
+{
+    struct pair p;
+    pair_init(&p, "localhost");
+    pair_start(&p);
+    CHECK_INT(pair_connect(&p, "127.0.0.1"), ==, 0);
+    CHECK_INT(client_link(&p)->state, ==, QP_LINK_HANDSHAKE);
+    CHECK_INT(quicpro_conn_close(p.client_loop, p.conn, 0x100, ""), ==, 0);
+    CHECK(pair_until_closed(&p));
+    CHECK_INT(p.closed, ==, 1);
+    CHECK_INT(p.closed_error, ==, 0);
+    CHECK_U64(p.closed_code, ==, 0);
+    pair_done(&p);
+}
+
+/* A refusal takes the engine's connection away: its timer, due in the same run, must not find it.
+ */
+static void test_refused_while_the_timer_is_due(void)
+{
+    struct pair p;
+    const quicpro_batch *batch;
+    pair_init(&p, "localhost");
+    pair_start(&p);
+    quicpro_server_free(p.server);
+    p.server = NULL;
+    CHECK_INT(pair_connect(&p, "127.0.0.1"), ==, 0);
+    quicpro_loop_flush(p.client_loop);
+    CHECK_INT(quicpro_loop_wait(p.client_loop, PAIR_DEADLINE_S * QUICPRO_SECOND), ==, 1);
+    qp_heap_set(&p.client_loop->timers, &client_link(&p)->timer, 1);
+    CHECK_INT(quicpro_loop_run(p.client_loop, 0, &batch), ==, 1);
+    if (batch->event_count == 1)
+        CHECK_INT(batch->events[0].error, ==, QUICPRO_ECONNREFUSED);
+    quicpro_loop_flush(p.client_loop);
+    CHECK(no_links(p.client_loop));
+    pair_done(&p);
+}
+
+/* Freed with connections in every state: no event, no trace. */
+static void test_clients_freed_at_any_time(void)
+{
+    for (unsigned steps = 0; steps < 6; steps++) {
+        struct pair p;
+        quicpro_conn conn;
+        quicpro_stream stream;
+        pair_init(&p, "localhost");
+        pair_start(&p);
+        CHECK_INT(pair_connect(&p, "localhost"), ==, 0);
+        CHECK_INT(pair_request(&p, "GET", "/", NULL, 0, 1, NULL, &stream), ==, 0);
+        CHECK_INT(quicpro_client_connect(p.client, "127.0.0.1", p.port, NULL, &conn), ==, 0);
+        CHECK_INT(quicpro_client_connect(p.client, "127.0.0.1", 1, NULL, &conn), ==, 0);
+        for (unsigned i = 0; i < steps; i++)
+            pair_step(&p);
+        quicpro_client_free(p.client);
+        p.client = NULL;
+        CHECK(no_links(p.client_loop));
+        quicpro_server_free(p.server);
+        p.server = NULL;
+        CHECK(no_links(p.server_loop));
+        pair_step(&p);
+        pair_done(&p);
+    }
+}
+
+/* A kernel that takes nothing more: what was made waits, and goes out when there is room. */
+static void test_a_kernel_that_takes_no_more(void)
+{
+    struct pair p;
+    int small = 1; /* the kernel's minimum */
+    pair_open(&p);
+    while (server_link(&p)->state != QP_LINK_OPEN)
+        pair_step(&p);
+    struct qp_port *port = server_link(&p)->port;
+    CHECK(setsockopt(port->socket.fd, SOL_SOCKET, SO_SNDBUF, &small, sizeof(small)) == 0);
+    CHECK_INT(quicpro_conn_close(p.server_loop, server_link(&p)->handle, 0x100, "bye"), ==, 0);
+    CHECK(pair_until_closed(&p));
+    CHECK_INT(p.closed_error, ==, 0);
+    pair_done(&p);
+}
+
+int main(void)
+{
+    static const struct check_test tests[] = {
+        TEST(test_states),
+        TEST(test_nothing_is_left_behind),
+        TEST(test_closing_before_there_is_an_address),
+        TEST(test_closing_during_the_handshake),
+        TEST(test_refused_while_the_timer_is_due),
+        TEST(test_clients_freed_at_any_time),
+        TEST(test_a_kernel_that_takes_no_more),
+    };
+    return RUN(tests);
+}

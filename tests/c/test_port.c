@@ -1,0 +1,129 @@
+#include "exchange.h"
+
+#include "loop/loop.h"
+
+static void switch_off(quicpro_config *config, const char *options)
+{
+    static const char *const name[] = {"gso", "gro", "mmsg"};
+    for (size_t i = 0; i < COUNTOF(name); i++)
+        if (strstr(options, name[i]) != NULL)
+            CHECK_INT(quicpro_config_set(config, name[i], "false"), ==, 0);
+}
+
+/* Whatever the kernel can do for us, the bytes are the same. */
+static void test_transfers_without_help_of_the_kernel(void)
+{
+    static const char *const off[] = {"", "gso", "gro", "mmsg", "gso gro", "gso gro mmsg"};
+    for (size_t i = 0; i < COUNTOF(off); i++) {
+        struct pair p;
+        struct exchanges all = {.expected = 2};
+        struct exchange down, up;
+        quicpro_loop_stats stats = {.size = sizeof(stats)};
+        pair_init(&p, "localhost");
+        switch_off(p.server_config, off[i]);
+        switch_off(p.client_config, off[i]);
+        pair_start(&p);
+        p.data = &all;
+        p.on_server = exchange_serve;
+        p.on_client = exchange_client;
+        CHECK_INT(pair_connect(&p, "127.0.0.1"), ==, 0);
+        CHECK_INT(exchange_get(&p, &down, 500000, 1), ==, 0);
+        CHECK_INT(exchange_post(&p, &up, 300000, 2), ==, 0);
+        CHECK(pair_until(&p, &all.finished));
+        CHECK(exchange_good(&down));
+        CHECK(exchange_good(&up));
+        CHECK_INT(quicpro_loop_get_stats(p.server_loop, &stats), ==, 0);
+        CHECK_U64(stats.datagrams_out, >, 500);
+        if (strcmp(off[i], "gso gro mmsg") == 0)
+            CHECK_U64(stats.syscalls_out, ==, stats.datagrams_out);
+        exchange_close(&p);
+    }
+}
+
+/* A kernel that takes a part of every other train, and then nothing until it is asked again. */
+static unsigned moody_turn;
+static bool moody_full;
+
+static int64_t moody_send(struct qp_udp_poller *poller, struct qp_udp_socket *socket,
+                          const struct qp_addr *local, const struct qp_addr *peer,
+                          const uint8_t *data, size_t len, size_t segment)
+{
+    size_t segments = (len + segment - 1) / segment, some = len;
+    if (moody_full)
+        return 0;
+    if (++moody_turn % 2 == 0) {
+        some = segments / 2 * segment;
+        moody_full = true;
+    }
+    if (some == 0)
+        return 0;
+    int64_t n = qp_udp_epoll.send(poller, socket, local, peer, data, some, segment);
+    CHECK_INT(n, ==, some);
+    return n;
+}
+
+static void test_a_train_that_is_taken_in_parts(void)
+{
+    struct pair p;
+    struct exchanges all;
+    struct exchange x;
+    quicpro_loop_stats stats = {.size = sizeof(stats)};
+    struct qp_udp_ops moody = qp_udp_epoll;
+    moody.send = moody_send;
+    exchange_open(&p, &all, 1);
+    const struct qp_udp_ops *before = p.server_loop->udp;
+    p.server_loop->udp = &moody;
+    CHECK_INT(exchange_get(&p, &x, 400000, 7), ==, 0);
+    quicpro_tstamp end = quicpro_now() + PAIR_DEADLINE_S * QUICPRO_SECOND;
+    while (!all.finished && quicpro_now() < end) {
+        moody_full = false;
+        for (struct qp_port *port = p.server_loop->endpoints->ports; port != NULL;
+             port = port->next)
+            qp_port_send_left(port);
+        quicpro_loop_wake(p.server_loop); /* as room in the socket's buffer would */
+        pair_step(&p);
+    }
+    CHECK(exchange_good(&x));
+    CHECK_INT(quicpro_loop_get_stats(p.server_loop, &stats), ==, 0);
+    CHECK_U64(stats.send_blocked, >, 0);
+    p.server_loop->udp = before;
+    exchange_close(&p);
+}
+
+static int64_t failing_send(struct qp_udp_poller *poller, struct qp_udp_socket *socket,
+                            const struct qp_addr *local, const struct qp_addr *peer,
+                            const uint8_t *data, size_t len, size_t segment)
+{
+    if (++moody_turn % 5 == 0)
+        return -ENETUNREACH;
+    return qp_udp_epoll.send(poller, socket, local, peer, data, len, segment);
+}
+
+/* A train that is refused is lost as on the wire: it comes again. */
+static void test_a_train_that_is_lost(void)
+{
+    struct pair p;
+    struct exchanges all;
+    struct exchange x;
+    struct qp_udp_ops failing = qp_udp_epoll;
+    failing.send = failing_send;
+    moody_turn = 0;
+    exchange_open(&p, &all, 1);
+    const struct qp_udp_ops *before = p.server_loop->udp;
+    p.server_loop->udp = &failing;
+    CHECK_INT(exchange_get(&p, &x, 400000, 7), ==, 0);
+    CHECK(pair_until(&p, &all.finished));
+    CHECK(exchange_good(&x));
+    p.server_loop->udp = before;
+    exchange_close(&p);
+}
+
+int main(void)
+{
+    static const struct check_test tests[] = {
+        TEST(test_transfers_without_help_of_the_kernel),
+        TEST(test_a_train_that_is_taken_in_parts),
+        TEST(test_a_train_that_is_lost),
+    };
+    return RUN(tests);
+}
