@@ -176,6 +176,7 @@ def fuzz(s: Suite) -> None:
         s.skip("no clang")
         return
     setup = ("-Dfuzz=true", "-Dtests=false", "-Db_sanitize=address", "-Db_lundef=false")
+    setup += ("-Dc_args=-fsanitize=fuzzer-no-link",)
     if not s.meson("fuzz", *setup, env={"CC": "clang"}):
         return
     targets = [
