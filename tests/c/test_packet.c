@@ -75,7 +75,7 @@ static void test_version_negotiation_swaps_ids(void)
     struct qp_packet p;
     CHECK(qp_packet_parse(&p, in, sizeof(in), 20));
     for (unsigned random = 0; random < 256; random++) {
-        uint8_t out[64];
+        uint8_t out[QP_VERSION_MAX];
         size_t n = qp_packet_write_version(out, &p, (uint8_t)random);
         CHECK_U64(n, ==, 5 + 1 + 3 + 1 + 2 + 8);
         CHECK(out[0] & 0x80);

@@ -17,11 +17,10 @@ static struct qp_link *find_link(struct quicpro_loop *loop, const struct qp_pack
 static void answer_version(struct qp_port *port, const struct qp_udp_train *train,
                            const struct qp_packet *packet)
 {
-    uint8_t out[64], random;
+    uint8_t out[QP_VERSION_MAX], random;
     qp_random(&random, 1);
     size_t n = qp_packet_write_version(out, packet, random);
-    if (n != 0)
-        qp_port_send(port, &train->local, &train->peer, out, n, n);
+    qp_port_send(port, &train->local, &train->peer, out, n, n);
 }
 
 /* A connection for a first Initial, or NULL. */

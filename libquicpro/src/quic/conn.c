@@ -169,7 +169,9 @@ void qp_conn_get_close(const struct qp_conn *conn, struct qp_conn_close *ret)
         ret->error = conn->closed_here && !e.remote ? 0 : transport_error(conn, &e, verify);
     else if (e.code != H3_NO_ERROR && !(conn->closed_here && !e.remote))
         ret->error = e.remote ? QUICPRO_ECLOSED : QUICPRO_EPROTO;
-    if (ret->error == QUICPRO_EVERIFY)
+    if (ret->error == QUICPRO_EVERSION)
+        snprintf(ret->text, sizeof(ret->text), "%s", quicpro_strerror(ret->error));
+    else if (ret->error == QUICPRO_EVERIFY)
         snprintf(ret->text, sizeof(ret->text), "%s: %s", quicpro_strerror(ret->error), verify);
     else
         snprintf(ret->text, sizeof(ret->text), "closed by %s with %s%s%s%s",

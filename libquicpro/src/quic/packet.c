@@ -104,8 +104,6 @@ size_t qp_packet_same_dcid(const uint8_t *data, size_t len, const struct qp_pack
 size_t qp_packet_write_version(uint8_t *out, const struct qp_packet *packet, uint8_t random)
 {
     size_t n = 0;
-    if (packet->dcid_len > QP_CID_MAX || packet->scid_len > QP_CID_MAX)
-        return 0;
     /* "The value in the Unused field is set to an arbitrary value by the server." The fixed bit's
      * place is set so that multiplexers still take it for QUIC. */
     out[n++] = 0xc0 | (random & 0x3f);

@@ -15,7 +15,10 @@ enum qp_packet_type {
     QP_PACKET_UNKNOWN, /* long header of a version that is not ours */
 };
 
-enum { QP_MIN_INITIAL = 1200 }; /* RFC 9000 section 14.1 */
+enum {
+    QP_MIN_INITIAL = 1200,                /* RFC 9000 section 14.1 */
+    QP_VERSION_MAX = 7 + 2 * 255 + 2 * 4, /* bytes of a Version Negotiation packet of ours */
+};
 
 struct qp_packet {
     enum qp_packet_type type;
@@ -33,8 +36,9 @@ bool qp_packet_parse(struct qp_packet *packet, const uint8_t *data, size_t len,
  * "Senders MUST NOT coalesce QUIC packets with different connection IDs into a single UDP datagram"
  * (section 12.2). len if there is none. */
 size_t qp_packet_same_dcid(const uint8_t *data, size_t len, const struct qp_packet *first);
-/* Writes a Version Negotiation packet that answers `packet` (section 17.2.1); out has room for 64.
- * random: one byte for the unused bits and the greased version. Returns its length. */
+/* Writes a Version Negotiation packet that answers `packet` (section 17.2.1), whatever the length
+ * of its IDs; out has room for QP_VERSION_MAX. random: one byte for the unused bits and the greased
+ * version. Returns its length. */
 size_t qp_packet_write_version(uint8_t *out, const struct qp_packet *packet, uint8_t random);
 
 #endif
