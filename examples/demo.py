@@ -1,7 +1,7 @@
 """`make demo`: an unmodified FastAPI application over HTTP/3, fetched by four clients.
 
 Starts `quicpro serve` with shop.py and a certificate made on the spot, fetches every route with
-`quicpro get`, quicpro.AsyncClient, curl (pycurl) and aioquic, compares every byte, and prints a table.
+`quicpro get`, quicpro.AsyncClient, curl (pycurl) and aioquic, compares every byte, prints a table.
 Exit code 0 if all was as expected, else 1 with the reasons.
 """
 

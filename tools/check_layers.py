@@ -30,7 +30,7 @@ FOREIGN = {
     "pthread.h": {"os", "loop/thread"},
     "time.h": {"os", "loop/thread", "quic/devcert"},
 }
-# arpa/inet.h and netinet/in.h only convert; unistd.h and fcntl.h in tls.c open files that were named.
+# arpa/inet.h and netinet/in.h only convert; unistd.h and fcntl.h in tls.c open files named to it.
 
 # Modules of the package that may import the raw bindings.
 RAW = {

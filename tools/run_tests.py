@@ -190,10 +190,9 @@ def fuzz(s: Suite) -> None:
         corpus = ROOT / "tests/fuzz/corpus" / target.name.removeprefix("fuzz_")
         with tempfile.TemporaryDirectory() as found:
             seconds = s.options.fuzz_seconds // len(targets)
-            s.check(
-                f"{target.name} for {seconds} s", target, found, corpus, f"-max_total_time={seconds}",
-                "-rss_limit_mb=2048", "-timeout=10", f"-artifact_prefix={LOGS}/",
-            )  # fmt: skip
+            limits = ("-rss_limit_mb=2048", "-timeout=10", f"-max_total_time={seconds}")
+            name = f"{target.name} for {seconds} s"
+            s.check(name, target, found, corpus, *limits, f"-artifact_prefix={LOGS}/")
 
 
 def checks(s: Suite) -> None:
@@ -244,8 +243,9 @@ def install(s: Suite) -> None:
         env = {"PKG_CONFIG_PATH": str(lib / "pkgconfig"), "PKG_CONFIG_SYSROOT_DIR": prefix}
         for name in ("h3_get", "h3_server"):
             script = (
-                f"cc -Wall -Wextra -Werror examples/c/{name}.c $(pkg-config --cflags --libs quicpro)"
-                f" -o {prefix}/{name} && LD_LIBRARY_PATH={lib} {prefix}/{name} --help; test $? = 2"
+                f"cc -Wall -Wextra -Werror examples/c/{name}.c -o {prefix}/{name}"
+                " $(pkg-config --cflags --libs quicpro)"
+                f" && LD_LIBRARY_PATH={lib} {prefix}/{name} --help; test $? = 2"
             )
             s.check(f"{name} by pkg-config", "sh", "-c", script, **env)
 
@@ -280,8 +280,8 @@ def wheel(s: Suite) -> None:
         shutil.copytree(ROOT, copy, ignore=shutil.ignore_patterns(".git", ".venv", "build", "dist"))
         venv = Path(tmp) / "venv"
         wheels = Path(tmp) / "wheels"
-        ok = s.check("build a wheel", BIN / "python", "-m", "pip", "wheel", "-q", "--no-build-isolation",
-                     "--no-deps", "-w", wheels, copy)  # fmt: skip
+        pip = (BIN / "python", "-m", "pip", "wheel", "-q", "--no-build-isolation", "--no-deps")
+        ok = s.check("build a wheel", *pip, "-w", wheels, copy)
         shutil.rmtree(copy)
         if not ok:
             return

@@ -3,7 +3,7 @@
 
 Usage: status.py [--check]
 
-A line whose test does not exist is an error. --check writes nothing and fails if the table is stale.
+A line whose test does not exist is an error. --check writes nothing, and fails on a stale table.
 Exit codes: 0 fine, 1 stale or a test is missing, 2 wrong use.
 """
 

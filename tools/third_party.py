@@ -24,7 +24,7 @@ Made by `tools/third_party.py` from `libquicpro/engine/Cargo.lock`.
 - **quiche** (BSD-2-Clause, Cloudflare): the QUIC transport, with the patches of
   `libquicpro/engine/patches`
 - **BoringSSL** (ISC, Apache-2.0 and OpenSSL licences, Google), inside the crate boring-sys: TLS
-- **nghttp3** with sfparse (MIT, Tatsuhiro Tsujikawa), inside the crate nghttp3-sys: HTTP/3 and QPACK
+- **nghttp3** with sfparse (MIT, Tatsuhiro Tsujikawa), inside the crate nghttp3-sys: HTTP/3, QPACK
 
 and the C++ runtime libstdc++ (GPL-3.0 with the GCC Runtime Library Exception).
 
@@ -54,7 +54,9 @@ def main() -> int:
             if None in kinds and dep["pkg"] not in linked:
                 linked.add(dep["pkg"])
                 todo.append(dep["pkg"])
-    rows = sorted((packages[i]["name"], packages[i]["version"], packages[i]["license"]) for i in linked)
+    rows = sorted(
+        (packages[i]["name"], packages[i]["version"], packages[i]["license"]) for i in linked
+    )
     table = "".join(f"| {name} | {version} | {licence} |\n" for name, version, licence in rows)
     (ROOT / "THIRD_PARTY.md").write_text(HEAD + table)
     return 0
