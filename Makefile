@@ -1,6 +1,6 @@
 # quicpro: everything by one command. `make help` lists the targets.
 .DEFAULT_GOAL := help
-.PHONY: help bootstrap build develop demo test test-full test-asan lint bench fuzz dist clean
+.PHONY: help bootstrap bootstrap-tests build develop demo test test-full test-asan lint bench fuzz dist clean
 
 PYTHON ?= python3
 VENV := .venv
@@ -14,6 +14,9 @@ help: ## this list
 
 bootstrap:
 	@tools/bootstrap
+
+bootstrap-tests:
+	@tools/bootstrap --tests
 
 $(VENV)/.tools: tools/requirements-build.txt tools/requirements-test.txt | bootstrap
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -31,23 +34,24 @@ build: bootstrap $(VENV)/.installed ## build the library and install the Python 
 develop: bootstrap $(VENV)/.tools ## the same, editable: Python and C changes count at the next import
 	@tools/build_engine.py
 	$(BIN)/python -m pip install --quiet --no-build-isolation --no-deps -C build-dir=build/develop -C setup-args=-Dtests=false -e .
+	@rm -f $(VENV)/.installed
 
 demo: build ## an unmodified ASGI app over HTTP/3, fetched by four clients
 	@$(BIN)/python examples/demo.py
 
-test: build ## every test that needs no special machine; the last line counts them
+test: bootstrap-tests build ## every test that needs no special machine; the last line counts them
 	@$(BIN)/python tools/run_tests.py
 
-test-full: build ## test, and the long ones: all peers, a clean wheel, longer fuzzing
+test-full: bootstrap-tests build ## test, and the long ones: all peers, a clean wheel, longer fuzzing
 	@$(BIN)/python tools/run_tests.py --full
 
-test-asan: build ## C tests under AddressSanitizer and UndefinedBehaviorSanitizer
+test-asan: bootstrap-tests build ## C tests under AddressSanitizer and UndefinedBehaviorSanitizer
 	@$(BIN)/python tools/run_tests.py --only asan
 
-fuzz: build ## five minutes of fuzzing
+fuzz: bootstrap-tests build ## five minutes of fuzzing
 	@$(BIN)/python tools/run_tests.py --only fuzz --fuzz-seconds 300
 
-lint: build ## formatters, linters, type checks, layers
+lint: bootstrap-tests build ## formatters, linters, type checks, layers
 	@$(BIN)/python tools/run_tests.py --only lint
 
 bench: build ## compare with peers (tools/bench_peers fetches them)

@@ -32,6 +32,19 @@ FOREIGN = {
 }
 # arpa/inet.h and netinet/in.h only convert; unistd.h and fcntl.h in tls.c open files named to it.
 
+# Who may call what else the layers are about: time, randomness, environment, descriptors. Cores get
+# all of these as arguments.
+CALLS = {
+    r"clock_gettime|gettimeofday|clock|nanosleep|usleep": {"os"},
+    r"time": {"os", "quic/devcert"},
+    r"getrandom|rand|srand|random|arc4random": {"os"},
+    r"getenv|secure_getenv|setenv": {"os", "quic/tls"},  # SSL_CERT_FILE, as BoringSSL does
+    r"socket|bind|sendto|sendmsg|sendmmsg|recvfrom|recvmsg|recvmmsg|epoll_\w+": {"os"},
+    r"poll": {"os", "loop/thread"},
+    r"fopen|open|openat": {"os", "quic/tls"},
+    r"qp_clock_now|qp_random|quicpro_now": {"os", "loop"},
+}
+
 # Modules of the package that may import the raw bindings.
 RAW = {
     "__init__",
@@ -56,10 +69,14 @@ def check_c(root: Path) -> list[str]:
         folder = path.relative_to(source).parts[0]
         stem = f"{folder}/{path.stem}"
         for number, line in enumerate(path.read_text().splitlines(), 1):
+            where = f"{path.relative_to(root)}:{number}"
+            for names, allowed in CALLS.items():
+                call = re.search(rf"(?<![\w.>*\"])({names})\(", line)
+                if call and not allowed & {folder, stem} and not re.match(r"\s*(/?\*|//)", line):
+                    found.append(f"{where}: only {', '.join(sorted(allowed))} may call {call[1]}()")
             include = re.match(r'#\s*include\s+([<"])([^>"]+)[>"]', line)
             if not include:
                 continue
-            where = f"{path.relative_to(root)}:{number}"
             name = include[2]
             if include[1] == '"':
                 target = "engine" if name.startswith("qp_engine") else name.split("/")[0]

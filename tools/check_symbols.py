@@ -3,13 +3,14 @@
 
 Usage: check_symbols.py [LIBRARY]
 
-Without an argument the library of build/gcc and what is installed in .venv are checked. Exit codes:
-0 fine, 1 something is wrong (one line each), 2 wrong use.
+Without an argument the library of build/gcc, the objects it is made of, and what is installed in
+.venv are checked. Exit codes: 0 fine, 1 something is wrong (one line each), 2 wrong use.
 """
 
 from __future__ import annotations
 
 import argparse
+import platform
 import re
 import subprocess
 import sys
@@ -18,6 +19,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 # Weak hooks of BoringSSL's allocator: absent everywhere but in programs that want them.
 WEAK = {"OPENSSL_memory_alloc", "OPENSSL_memory_free", "OPENSSL_memory_get_size"}
+# Set once: the number of the slot that BoringSSL gives us for the whole process (quic/tls.c).
+GLOBALS = {"context_slot", "once.1", "once.0", "once"}
 
 
 def output(*command: str | Path) -> str:
@@ -37,7 +40,6 @@ def check(path: Path, pattern: str, hardened: bool) -> list[str]:
     if hardened:
         dynamic = output("readelf", "-dW", path)
         segments = output("readelf", "-lW", path)
-        notes = output("readelf", "-nW", path)
         undefined = output("nm", "-D", "--undefined-only", path)
         for what, ok in {
             "BIND_NOW": "BIND_NOW" in dynamic,
@@ -50,7 +52,23 @@ def check(path: Path, pattern: str, hardened: bool) -> list[str]:
         }.items():
             if not ok:
                 found.append(f"{path}: lacks {what}")
-        del notes
+    return found
+
+
+def check_objects(archive: Path) -> list[str]:
+    """Our own C code: no variable that outlives its objects, and control-flow protection. (The
+    library as a whole has no CET mark: the engine's objects have none.)"""
+    found = []
+    for line in output("objdump", "-t", archive).splitlines():
+        variable = re.search(r" O (\.(?:data|bss|tdata|tbss)(?:\.\S+)?)\s+\S+\s+(\S+)$", line)
+        allowed = variable and (variable[1].startswith(".data.rel.ro") or variable[2] in GLOBALS)
+        if variable and not allowed:
+            found.append(f"{archive}: {variable[2]} is a global variable")
+    if platform.machine() == "x86_64":
+        notes = output("readelf", "-nW", archive)
+        files = len(re.findall(r"^File: ", notes, re.M))
+        if len(re.findall("IBT, SHSTK", notes)) < files or not files:
+            found.append(f"{archive}: lacks -fcf-protection in some object")
     return found
 
 
@@ -66,6 +84,9 @@ def main() -> int:
         else:
             found += check(library, r"quicpro_.*|QUICPRO_\d+", True)
     if not args.library:
+        for archive in sorted((ROOT / "build/gcc/libquicpro").glob("libqp_*.a")):
+            if archive.name != "libqp_engine.a":
+                found += check_objects(archive)
         site = list((ROOT / ".venv/lib").glob("python*/site-packages/quicpro"))
         for module in (m for folder in site for m in folder.glob("*.so")):
             found += check(module, r"PyInit_.*|_cffi_pypyinit_.*|_init|_fini", False)

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Check that each source file has a test file of its name.
+"""Check that each source file has a test file of its name, and that meson knows all of them.
 
 Usage: check_test_map.py [--root DIR]
 
@@ -19,6 +19,19 @@ ELSEWHERE = {
 }
 
 
+def unlisted(
+    root: Path, folder: str, pattern: str, form: str, prefix: str, listed_in: str = ""
+) -> list[str]:
+    """Files that the folder's meson.build does not name: they are not built, or not installed."""
+    build = root / (listed_in or folder) / "meson.build"
+    text = build.read_text() if build.exists() else ""
+    return [
+        f"{path.relative_to(root)}: {build.relative_to(root)} does not name it"
+        for path in sorted((root / folder).rglob(pattern))
+        if text and form.format(path.stem.removeprefix(prefix)) not in text
+    ]
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description="Check that each source file has a test file.")
     parser.add_argument("--root", type=Path, default=Path(__file__).resolve().parent.parent)
@@ -28,6 +41,10 @@ def main() -> int:
         test = ELSEWHERE.get(path.stem, f"test_{path.stem}.c")
         if not (root / "tests/c" / test).exists():
             found.append(f"{path.relative_to(root)}: tests/c/{test} does not exist")
+    found += unlisted(root, "tests/c", "test_*.c", "'{0}'", "test_")
+    found += unlisted(root, "tests/fuzz", "*.c", "'{0}", "")
+    found += unlisted(root, "libquicpro/src", "*.c", "'{0}'", "", "libquicpro")
+    found += unlisted(root, "bindings/python/quicpro", "*.py", "/{0}.py'", "", "bindings/python")
     package = root / "bindings/python/quicpro"
     for path in sorted(package.rglob("*.py")):
         inner = path.relative_to(package)

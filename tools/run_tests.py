@@ -14,6 +14,7 @@ import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -26,7 +27,10 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 BUILD = ROOT / "build"
 LOGS = BUILD / "logs"
+RESULTS = LOGS / "results.json"  # by test file, for tools/status.py
 BIN = ROOT / ".venv" / "bin"
+
+Env = dict[str, str]
 
 
 @dataclass
@@ -35,49 +39,70 @@ class Count:
     failed: int = 0
     skipped: int = 0
 
-    def __iadd__(self, other: Count) -> Count:
+    def add(self, other: Count) -> None:
         self.passed += other.passed
         self.failed += other.failed
         self.skipped += other.skipped
-        return self
 
     def __str__(self) -> str:
         return f"{self.passed} passed, {self.failed} failed, {self.skipped} skipped"
 
 
 class Suite:
-    """One suite: its commands write to one log."""
+    """One suite: its commands write to one log; `files` counts by test file."""
 
     def __init__(self, name: str, options: argparse.Namespace) -> None:
         self.name = name
         self.options = options
         self.count = Count()
+        self.files: dict[str, Count] = {}
         self.notes: list[str] = []
         self.log = (LOGS / f"{name}.log").open("w")
+        self.begin = time.monotonic()
 
-    def run(self, *command: str | Path, timeout: float = 1800, **env: str) -> int:
+    def run(self, *command: str | Path, timeout: float = 1800, env: Env | None = None) -> int:
         """Run a command into the log; its exit code, 124 after the timeout."""
         args = [str(c) for c in command]
-        self.log.write(f"$ {' '.join(args)}\n")
+        shown = " ".join(args).replace(f"{ROOT}/", "")
+        self.log.write(f"$ {shown if len(shown) < 400 else shown[:400] + ' ...'}\n")
         self.log.flush()
         path = f"{BIN}{os.pathsep}{os.environ.get('PATH', '')}"
+        process = subprocess.Popen(
+            args,
+            cwd=ROOT,
+            env={**os.environ, "PATH": path, **(env or {})},
+            stdin=subprocess.DEVNULL,
+            stdout=self.log,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,  # so that it can be ended with all its children
+        )
+        end = time.monotonic() + timeout
         try:
-            return subprocess.run(
-                args,
-                cwd=ROOT,
-                env={**os.environ, "PATH": path, **env},
-                stdin=subprocess.DEVNULL,
-                stdout=self.log,
-                stderr=subprocess.STDOUT,
-                timeout=timeout,
-            ).returncode
-        except subprocess.TimeoutExpired:
+            while (left := end - time.monotonic()) > 0:
+                self.show(args[0])
+                try:
+                    return process.wait(min(left, 1.0))
+                except subprocess.TimeoutExpired:
+                    pass
             self.log.write(f"timed out after {timeout} s\n")
             return 124
+        finally:
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGKILL)
+                process.wait()
 
-    def check(self, name: str, *command: str | Path, **options: object) -> bool:
+    def show(self, command: str) -> None:
+        """On a terminal: what runs, and since when."""
+        if sys.stdout.isatty():
+            seconds = time.monotonic() - self.begin
+            what = f"{self.name:8} {seconds:6.1f} s  {self.count}  ({Path(command).name})"
+            print(f"\r\033[K{what}", end="", flush=True)
+
+    def check(
+        self, name: str, *command: str | Path, timeout: float = 1800, env: Env | None = None
+    ) -> bool:
         """A command that is one test: it passes if it exits with 0."""
-        ok = self.run(*command, **options) == 0  # type: ignore[arg-type]
+        ok = self.run(*command, timeout=timeout, env=env) == 0
         self.one(name, ok)
         return ok
 
@@ -91,29 +116,48 @@ class Suite:
         self.count.failed += 1
         self.notes.append(f"failed: {what}")
 
+    def absent(self, what: str) -> None:
+        """A judge is not here: make test does without and says so, make test-full does not."""
+        (self.fail if self.options.full else self.skip)(what)
+
     def skip(self, what: str) -> None:
         self.count.skipped += 1
         self.notes.append(f"skipped: {what}")
 
-    def meson(self, folder: str, *setup: str, env: dict[str, str] | None = None) -> bool:
-        """Configure and compile a build folder."""
+    def meson(self, folder: str, *setup: str, cc: str = "") -> bool:
+        """Configure and compile a build folder; anew if it was configured in another way. cc is for
+        the configuration only: the engine is compiled alike for all folders, and so only once."""
         where = BUILD / folder
-        env = env or {}
-        if not (where / "build.ninja").exists():
+        env = {"CC": cc} if cc else None
+        stamp, how = where / ".setup", " ".join([cc, *setup])
+        if not stamp.exists() or stamp.read_text() != how:
             shutil.rmtree(where, ignore_errors=True)
-            if self.run("meson", "setup", where, "-Dpython=disabled", *setup, **env) != 0:
+            if self.run("meson", "setup", where, "-Dpython=disabled", *setup, env=env) != 0:
                 self.fail(f"meson setup {folder}")
                 return False
-        if self.run("ninja", "-C", where, **env) != 0:
+            stamp.write_text(how)
+        if self.run("ninja", "-C", where) != 0:
             self.fail(f"compiling {folder}")
             return False
         return True
 
-    def meson_test(self, folder: str, *args: str, **env: str) -> None:
+    def tap(self, text: str, name: str, file: str = "") -> int:
+        """Count the lines of a TAP stream; how many tests failed."""
+        bad = re.findall(r"^not ok \d+(?: - )?(.*)", text, re.M)
+        skipped = len(re.findall(r"^ok .*# SKIP", text, re.M))
+        count = Count(len(re.findall(r"^ok (?!.*# SKIP)", text, re.M)), len(bad), skipped)
+        self.count.add(Count(count.passed, 0, count.skipped))
+        for what in bad:
+            self.fail(f"{name}: {what}")
+        if file:
+            self.files.setdefault(file, Count()).add(count)
+        return len(bad)
+
+    def meson_test(self, folder: str, *args: str, env: Env | None = None) -> None:
         """Run a build folder's tests and count their subtests."""
         where = BUILD / folder
         code = self.run(
-            "meson", "test", "-C", where, "--no-rebuild", "--print-errorlogs", *args, **env
+            "meson", "test", "-C", where, "--no-rebuild", "--print-errorlogs", *args, env=env
         )
         log = where / "meson-logs" / "testlog.json"
         results = (
@@ -122,24 +166,24 @@ class Suite:
         if not results:
             self.fail(f"{folder}: no test ran")
         for result in results:
-            tap = result["stdout"]
-            bad = re.findall(r"^not ok \d+ - (.*)", tap, re.M)
-            for name in bad:
-                self.fail(f"{result['name']}: {name}")
-            self.count.skipped += len(re.findall(r"^ok .*# SKIP", tap, re.M))
-            self.count.passed += len(re.findall(r"^ok (?!.*# SKIP)", tap, re.M))
-            if result["result"] == "SKIP" and not re.search(r"^ok", tap, re.M):
-                self.skip(result["name"])
+            group, _, name = result["name"].rpartition(":")  # "loop - quicpro:client"
+            target = name.removeprefix("fuzz_")
+            fuzz = group.startswith("fuzz ")
+            file = f"tests/fuzz/{target}.c" if fuzz else f"tests/c/test_{name}.c"
+            bad = self.tap(result["stdout"], name, file)
+            if result["result"] == "SKIP" and not re.search(r"^ok", result["stdout"], re.M):
+                self.skip(name)
             elif result["result"] not in ("OK", "SKIP") and not bad:
-                self.fail(f"{result['name']}: {result['result']}")
+                self.fail(f"{name}: {result['result']}")
+                self.files.setdefault(file, Count()).failed += 1
         if code != 0 and not self.count.failed:
             self.fail(f"{folder}: meson test exited with {code}")
 
-    def pytest(self, folder: str, *args: str, **env: str) -> None:
+    def pytest(self, folder: str, *args: str, env: Env | None = None) -> None:
         report = LOGS / f"{self.name}.xml"
         report.unlink(missing_ok=True)
         code = self.run(
-            BIN / "python", "-m", "pytest", folder, "-q", f"--junitxml={report}", *args, **env
+            BIN / "python", "-m", "pytest", folder, "-q", f"--junitxml={report}", *args, env=env
         )
         try:
             suite = ET.parse(report).getroot()[0]
@@ -148,10 +192,17 @@ class Suite:
             return
         number = {k: int(suite.get(k, "0")) for k in ("tests", "failures", "errors", "skipped")}
         bad = number["failures"] + number["errors"]
-        self.count += Count(number["tests"] - bad - number["skipped"], 0, number["skipped"])
+        self.count.add(Count(number["tests"] - bad - number["skipped"], 0, number["skipped"]))
         for case in suite:
+            where = case.get("classname", "")
+            file = self.files.setdefault("/".join(where.split(".")[:3]) + ".py", Count())
             if case.find("failure") is not None or case.find("error") is not None:
-                self.fail(f"{case.get('classname')}.{case.get('name')}")
+                self.fail(f"{where}.{case.get('name')}")
+                file.failed += 1
+            elif case.find("skipped") is not None:
+                file.skipped += 1
+            else:
+                file.passed += 1
         if code not in (0, 1) or (code == 1 and not bad):
             self.fail(f"pytest {folder} exited with {code}")
 
@@ -166,18 +217,20 @@ def asan(s: Suite) -> None:
     if s.meson("asan", *setup):
         s.meson_test(
             "asan",
-            ASAN_OPTIONS="detect_leaks=1:abort_on_error=0",
-            UBSAN_OPTIONS="halt_on_error=1:print_stacktrace=1",
+            env={
+                "ASAN_OPTIONS": "detect_leaks=1:abort_on_error=0",
+                "UBSAN_OPTIONS": "halt_on_error=1:print_stacktrace=1",
+            },
         )
 
 
 def fuzz(s: Suite) -> None:
     if shutil.which("clang") is None:
-        s.skip("no clang")
+        s.absent("no clang")
         return
-    setup = ("-Dfuzz=true", "-Dtests=false", "-Db_sanitize=address", "-Db_lundef=false")
-    setup += ("-Dc_args=-fsanitize=fuzzer-no-link",)
-    if not s.meson("fuzz", *setup, env={"CC": "clang"}):
+    setup = ["-Dfuzz=true", "-Dtests=false", "-Db_sanitize=address", "-Db_lundef=false"]
+    setup.append("-Dc_args=-fsanitize=fuzzer-no-link")
+    if not s.meson("fuzz", *setup, cc="clang"):
         return
     targets = [
         p
@@ -196,16 +249,23 @@ def fuzz(s: Suite) -> None:
 
 
 def checks(s: Suite) -> None:
-    python = BIN / "python"
-    s.check("layers", python, "tools/check_layers.py")
-    s.check("symbols", python, "tools/check_symbols.py")
-    s.check("test map", python, "tools/check_test_map.py")
-    s.check("headers", python, "tools/check_headers.py")
-    s.check("status table", python, "tools/status.py", "--check")
-    lint(s)
+    style(s)
+    s.check("symbols", BIN / "python", "tools/check_symbols.py")
 
 
 def lint(s: Suite) -> None:
+    style(s)
+    s.check("THIRD_PARTY.md", BIN / "python", "tools/third_party.py", "--check")
+    if shutil.which("cargo-clippy"):
+        s.check("clippy", BIN / "python", "tools/engine_checks.py", "clippy")
+    else:
+        s.absent("no cargo clippy")
+
+
+def style(s: Suite) -> None:
+    """What needs nothing built."""
+    for name in ("layers", "test_map", "headers"):
+        s.check(name.replace("_", " "), BIN / "python", f"tools/check_{name}.py")
     if shutil.which("clang-format"):
         files = [
             str(p)
@@ -214,21 +274,15 @@ def lint(s: Suite) -> None:
         ]
         s.check("clang-format", "clang-format", "--dry-run", "-Werror", *files)
     else:
-        s.skip("no clang-format")
+        s.absent("no clang-format")
     s.check("ruff", BIN / "ruff", "check", ".")
     s.check("ruff format", BIN / "ruff", "format", "--check", ".")
     s.check("mypy", BIN / "mypy")
     if shutil.which("cargo-fmt"):
-        s.check(
-            "cargo fmt",
-            "cargo",
-            "fmt",
-            "--check",
-            "--manifest-path",
-            "libquicpro/engine/Cargo.toml",
-        )
+        manifest = ("--manifest-path", "libquicpro/engine/Cargo.toml")
+        s.check("cargo fmt", "cargo", "fmt", "--check", *manifest)
     else:
-        s.skip("no cargo fmt")
+        s.absent("no cargo fmt")
 
 
 def install(s: Suite) -> None:
@@ -247,7 +301,7 @@ def install(s: Suite) -> None:
                 " $(pkg-config --cflags --libs quicpro)"
                 f" && LD_LIBRARY_PATH={lib} {prefix}/{name} --help; test $? = 2"
             )
-            s.check(f"{name} by pkg-config", "sh", "-c", script, **env)
+            s.check(f"{name} by pkg-config", "sh", "-c", script, env=env)
 
 
 def python_tests(s: Suite) -> None:
@@ -259,8 +313,10 @@ def tools(s: Suite) -> None:
 
 
 def interop(s: Suite) -> None:
-    env = {"QUICPRO_TEST_FULL": "1"} if s.options.full else {}
-    s.pytest("tests/interop", QUICPRO_BUILD_DIR=str(BUILD / "gcc"), **env)
+    env = {"QUICPRO_BUILD_DIR": str(BUILD / "gcc")}
+    if s.options.full:
+        env["QUICPRO_TEST_FULL"] = "1"
+    s.pytest("tests/interop", env=env)
 
 
 def bench(s: Suite) -> None:
@@ -295,6 +351,22 @@ def wheel(s: Suite) -> None:
         s.check("quicpro version", venv / "bin/quicpro", "version")
 
 
+def crates(s: Suite) -> None:
+    """The own tests of the crates that we patch."""
+    output = LOGS / "crates.tap"
+    python = BIN / "python"
+    code = s.run("sh", "-c", f"exec {python} tools/engine_checks.py tests > {output}")
+    failed = s.tap(output.read_text(), "crates")
+    if code != 0 and not failed:
+        s.fail(f"engine_checks.py tests exited with {code}")
+
+
+def status(s: Suite) -> None:
+    """README's table, against what was just tested (or, after --only, that the tests exist)."""
+    results = () if s.options.only else ("--results", RESULTS)
+    s.check("status table", BIN / "python", "tools/status.py", "--check", *results)
+
+
 SUITES: dict[str, tuple[Callable[[Suite], None], bool]] = {
     # name: what it runs, and whether `make test` does
     "c": (c_tests, True),
@@ -308,7 +380,9 @@ SUITES: dict[str, tuple[Callable[[Suite], None], bool]] = {
     "asan": (asan, True),
     "fuzz": (fuzz, True),
     "wheel": (wheel, False),
+    "crates": (crates, False),
     "lint": (lint, False),
+    "status": (status, True),
 }
 
 
@@ -336,24 +410,33 @@ def main() -> int:
     ]
     LOGS.mkdir(parents=True, exist_ok=True)
     total = Count()
-    summary = {}
+    summary: dict[str, dict[str, int]] = {}
+    files: dict[str, Count] = {}
     for name in chosen:
         suite = Suite(name, options)
-        begin = time.monotonic()
-        print(f"{name:8} ...", end="", flush=True)
         try:
             SUITES[name][0](suite)
+        except KeyboardInterrupt:
+            left = ", ".join(chosen[chosen.index(name) :])
+            print(f"\ninterrupted; not finished: {left}")
+            return 130
         except Exception as e:  # a suite that breaks is a failure, and the others still run
             suite.fail(f"crashed: {e!r}")
-        suite.log.close()
-        print(f"\r{name:8} {time.monotonic() - begin:6.1f} s  {suite.count}", flush=True)
+        finally:
+            suite.log.close()
+        clear = "\r\033[K" if sys.stdout.isatty() else ""
+        seconds = time.monotonic() - suite.begin
+        print(f"{clear}{name:8} {seconds:6.1f} s  {suite.count}", flush=True)
         for note in suite.notes:
             print(f"         {note}")
         if suite.count.failed:
             tail = (LOGS / f"{name}.log").read_text(errors="replace").splitlines()[-40:]
             print("\n".join(f"         | {line}" for line in tail))
-        total += suite.count
+        total.add(suite.count)
         summary[name] = vars(suite.count)
+        for file, count in suite.files.items():
+            files.setdefault(file, Count()).add(count)
+        RESULTS.write_text(json.dumps({file: vars(count) for file, count in files.items()}))
     (LOGS / "summary.json").write_text(json.dumps(summary))
     print(total, flush=True)
     return 1 if total.failed else 0

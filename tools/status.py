@@ -1,15 +1,17 @@
 #!/usr/bin/env python3
 """Write README's status table: what works today, each line with the test that shows it.
 
-Usage: status.py [--check]
+Usage: status.py [--check] [--results FILE]
 
-A line whose test does not exist is an error. --check writes nothing, and fails on a stale table.
-Exit codes: 0 fine, 1 stale or a test is missing, 2 wrong use.
+A line whose test does not exist is an error; with the results of a run (build/logs/results.json)
+also one whose test failed or did not run. --check writes nothing, and fails on a stale table.
+Exit codes: 0 fine, 1 stale or a line without its test, 2 wrong use.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 from pathlib import Path
 
@@ -39,19 +41,40 @@ STATUS = [
 ]
 
 
-def table() -> tuple[str, list[str]]:
-    missing = [test for _, test in STATUS if not (ROOT / test).exists()]
+def table() -> str:
     rows = [f"| {what} | `{test}` |" for what, test in STATUS]
-    return "\n".join(["| works today | shown by |", "|---|---|", *rows]), missing
+    return "\n".join(["| works today | shown by |", "|---|---|", *rows])
+
+
+def not_shown(results: dict[str, dict[str, int]] | None) -> list[str]:
+    """One line for each line of the table that no test shows."""
+    found = []
+    for what, test in STATUS:
+        if not (ROOT / test).exists():
+            found.append(f"tools/status.py: {test} does not exist ({what})")
+        elif results is not None:
+            mine = [count for file, count in results.items() if f"{file}/".startswith(f"{test}/")]
+            passed, failed = (sum(count[k] for count in mine) for k in ("passed", "failed"))
+            if failed or not passed:
+                verdict = f"{failed} failed" if failed else "nothing ran"
+                found.append(f"tools/status.py: {test}: {verdict} ({what})")
+    return found
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description="Write README's status table.")
-    parser.add_argument("--check", action="store_true", help="fail if the table is stale")
+    parser = argparse.ArgumentParser(
+        description="Write README's status table.",
+        epilog="example: tools/status.py --check --results build/logs/results.json",
+    )
+    parser.add_argument("--check", action="store_true", help="write nothing; fail if it is stale")
+    parser.add_argument("--results", type=Path, help="build/logs/results.json of a test run")
     args = parser.parse_args()
-    text, missing = table()
-    for test in missing:
-        print(f"tools/status.py: {test} does not exist")
+    try:
+        results = json.loads(args.results.read_text()) if args.results else None
+    except (OSError, ValueError) as e:
+        parser.error(f"{args.results}: {e}")
+    text, missing = table(), not_shown(results)
+    print("".join(f"{line}\n" for line in missing), end="")
     readme = ROOT / "README.md"
     old = readme.read_text()
     if BEGIN not in old or END not in old:

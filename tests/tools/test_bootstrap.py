@@ -13,7 +13,7 @@ import pytest
 BOOTSTRAP = Path(__file__).resolve().parents[2] / "tools" / "bootstrap"
 TOOLS = ["bash", "sed", "id", "sort", "head", "printf", "env", "uname"]
 NEEDED = [
-    "gcc", "g++", "make", "cmake", "git", "pkg-config", "clang-14", "llvm-config-14",
+    "gcc", "g++", "make", "cmake", "git", "pkg-config", "clang", "llvm-symbolizer",
     "clang-format", "gtlsclient", "gtlsserver", "patchelf", "python3",
 ]  # fmt: skip
 
@@ -74,6 +74,19 @@ def test_missing_packages_are_named_and_not_installed(machine: Path) -> None:
     assert result.returncode == 3
     assert "apt-get install" in result.stderr and "cmake" in result.stderr
     assert not (machine / "called").exists()
+
+
+def test_the_build_does_without_what_only_tests_need(machine: Path) -> None:
+    (machine / "clang").unlink()
+    (machine / "gtlsserver").unlink()
+    fake(machine, "apt-get", f"touch {machine}/called")
+    fake(machine, "rustc", "echo rustc 1.95.0 '(0000000 2026-03-21)'")
+    fake(machine, "cargo", "exit 0")
+    assert run(machine, QUICPRO_NO_APT="1").returncode == 0
+    result = run(machine, "--tests", QUICPRO_NO_APT="1")
+    assert result.returncode == 3 and "--no-install-recommends clang" in result.stderr
+    if not Path("/usr/sbin/gtlsserver").exists():
+        assert "ngtcp2-server" in result.stderr
 
 
 def test_root_installs_what_is_missing(machine: Path) -> None:

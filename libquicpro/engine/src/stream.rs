@@ -5,7 +5,7 @@ use crate::error::{self, EENGINE};
 use libc::c_int;
 use quiche::{Error, Shutdown};
 
-/// SAFETY of all functions here: a live connection; buffers with the sizes named (qp_engine.h).
+// SAFETY of all functions here: a live connection; buffers with the sizes named (qp_engine.h).
 
 #[no_mangle]
 pub unsafe extern "C" fn qp_engine_readable_next(conn: *mut Conn) -> i64 {
