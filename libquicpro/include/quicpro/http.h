@@ -73,7 +73,8 @@ QUICPRO_API int quicpro_stream_trailers(quicpro_loop *loop, quicpro_stream strea
 QUICPRO_API int quicpro_stream_reset(quicpro_loop *loop, quicpro_stream stream, uint64_t code);
 
 /** Stops or resumes the receiving of a stream. A paused stream gives the peer no more credit
- *  (RFC 9000 section 4.1); at most 64 KiB more arrive in the batch at hand.
+ *  (RFC 9000 section 4.1); at most 64 KiB more arrive in the batch at hand. When the connection
+ *  ends, what was received is delivered all the same.
  *  @param paused  non-zero stops
  *  @return 0; QUICPRO_ESTALE
  *  @since 0.1 */

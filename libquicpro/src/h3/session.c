@@ -191,7 +191,7 @@ static size_t read_bidi(struct qp_h3 *h3, uint64_t id)
         int fin = 0;
         uint64_t code = 0;
         size_t room;
-        if (stream->paused || stream->blocked_in || total >= STREAM_READ_MAX) {
+        if (stream->blocked_in || (!h3->last && (stream->paused || total >= STREAM_READ_MAX))) {
             leave_unread(h3, stream);
             break;
         }
@@ -299,7 +299,8 @@ void qp_h3_read(struct qp_h3 *h3, quicpro_tstamp now, size_t max_bytes)
     for (; stream != NULL; stream = next) {
         next = stream->next;
         stream->queued = false;
-        if (total < max_bytes && !h3->failed && !stream->paused && !stream->blocked_in) {
+        if (total < max_bytes && !h3->failed && !(stream->paused && !h3->last) &&
+            !stream->blocked_in) {
             stream->unread = false;
             total += read_stream(h3, stream->id);
         } else {
@@ -309,8 +310,14 @@ void qp_h3_read(struct qp_h3 *h3, quicpro_tstamp now, size_t max_bytes)
     while (!h3->failed && total < max_bytes && (id = engine->readable_next(h3->conn->impl)) >= 0)
         total += read_stream(h3, (uint64_t)id);
     h3->more = total >= max_bytes;
-    if (!h3->server && !h3->failed)
+    if (!h3->server && !h3->failed && !h3->last)
         qp_h3_send_waiting(h3);
+}
+
+void qp_h3_read_rest(struct qp_h3 *h3, quicpro_tstamp now)
+{
+    h3->last = true;
+    qp_h3_read(h3, now, SIZE_MAX);
 }
 
 bool qp_h3_has_unread(const struct qp_h3 *h3)

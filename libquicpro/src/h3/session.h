@@ -91,6 +91,7 @@ struct qp_h3 {
     quicpro_tstamp now;
     int failed; /* an HTTP/3 error closed the connection: nothing goes in or out any more */
     bool server, goaway_out, goaway_in;
+    bool last; /* in qp_h3_read_rest() */
     bool more; /* qp_h3_read() stopped at its bound: the transport may have more */
 };
 
@@ -102,6 +103,10 @@ void qp_h3_done(struct qp_h3 *h3);
 int qp_h3_start(struct qp_h3 *h3);
 /* Reads what the transport has, appends events; at most about max_bytes of bodies. */
 void qp_h3_read(struct qp_h3 *h3, quicpro_tstamp now, size_t max_bytes);
+/* The connection is over: reads all the transport still has, paused streams too. A peer may close
+ * as soon as its last byte was acknowledged, long before a slow consumer has taken it; the windows
+ * we gave bound what that can be. */
+void qp_h3_read_rest(struct qp_h3 *h3, quicpro_tstamp now);
 /* True if qp_h3_read() stopped at max_bytes and should be called again. */
 bool qp_h3_has_unread(const struct qp_h3 *h3);
 /* Hands the transport at most about max_bytes. True if there was more. */

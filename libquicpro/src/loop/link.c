@@ -197,11 +197,13 @@ static uint32_t over(const struct qp_link *link)
     return (flags & QP_ENGINE_LOCAL_ERROR) && link->close_tried ? QP_ENGINE_CLOSED : 0;
 }
 
-static void report_end(struct qp_link *link)
+static void report_end(struct qp_link *link, quicpro_tstamp now)
 {
     struct qp_conn_close close;
     if (!over(link) || link->state == QP_LINK_ENDED)
         return;
+    if (link->state == QP_LINK_OPEN)
+        qp_h3_read_rest(&link->h3, now);
     qp_conn_get_close(&link->conn, &close);
     if (link->handshake_expired)
         close.error = QUICPRO_EHANDSHAKE;
@@ -220,7 +222,7 @@ void qp_link_process(struct qp_link *link, quicpro_tstamp now)
         established(link);
     if (link->state == QP_LINK_OPEN)
         qp_h3_read(&link->h3, now, READ_MAX);
-    report_end(link);
+    report_end(link, now);
 }
 
 /* Runs of packets of one size become one train each (the last of a run may be shorter). */
