@@ -41,6 +41,8 @@ def parse_url(url: str) -> tuple[Origin, bytes, bytes]:
     if parts.scheme != "https" or not parts.hostname:
         raise ValueError(f"'{url}' is not a URL such as https://example.org/path")
     port = parts.port  # raises ValueError when out of range
+    if port == 0:
+        raise ValueError(f"'{url}': there is no port 0")
     host = parts.hostname
     shown = f"[{host}]" if ":" in host else host
     authority = shown if port is None else f"{shown}:{port}"

@@ -61,7 +61,8 @@ class AsyncStream:
         self._changed: asyncio.Future[None] | None = None
         self._writable: asyncio.Future[None] | None = None
         self._ended = False
-        self._failure: Exception | None = None
+        self._uploading = False  # a body that is sent piece by piece has not ended yet
+        self._failure: BaseException | None = None
         self.response = Response(url, 0, Headers([]))
 
     @property
@@ -101,9 +102,7 @@ class AsyncStream:
                 self._writable.set_result(None)
             return
         if event.error is not None:
-            self._failure = event.error
-            if self._writable is not None and not self._writable.done():
-                self._writable.set_result(None)
+            self._fail(event.error)
         else:
             self._events.append(event)
             self._kept += len(event.data)
@@ -112,6 +111,14 @@ class AsyncStream:
                 lib.quicpro_stream_pause(self._client._driver_ptr(), self._handle, 1)
         if self._changed is not None and not self._changed.done():
             self._changed.set_result(None)
+
+    def _fail(self, failure: BaseException) -> None:
+        """Whoever waits gets this."""
+        if self._failure is None:
+            self._failure = failure
+        for future in (self._changed, self._writable):
+            if future is not None and not future.done():
+                future.set_result(None)
 
     async def _next(self) -> Event | None:
         """The next event; None after the last."""
@@ -144,13 +151,19 @@ class AsyncStream:
                 return
 
     async def _send_body(self, body: Any) -> None:
-        if hasattr(body, "__aiter__"):
-            async for piece in body:
-                await self._write(piece, False)
-        else:
-            for piece in body:
-                await self._write(piece, False)
-        await self._write(b"", True)
+        self._uploading = True
+        try:
+            if hasattr(body, "__aiter__"):
+                async for piece in body:
+                    await self._write(piece, False)
+            else:
+                for piece in body:
+                    await self._write(piece, False)
+            await self._write(b"", True)
+            self._uploading = False
+        except Exception as e:
+            self._give_up()
+            self._fail(e)
 
     async def _write(self, data: bytes, fin: bool) -> None:
         while self._failure is None:
@@ -163,10 +176,15 @@ class AsyncStream:
             self._writable = asyncio.get_running_loop().create_future()
             await self._writable
 
+    def _give_up(self) -> None:
+        if self._failure is None and (self._uploading or not self._ended):
+            self._client._command(lib.quicpro_stream_reset, self._handle, _CANCELLED)
+
     def _abandon(self) -> None:
         """Give up what is left of it."""
-        if not self._ended and self._failure is None:
-            self._client._command(lib.quicpro_stream_reset, self._handle, _CANCELLED)
+        self._give_up()
+        if not self._ended:
+            self._fail(errors.StreamError(f"{self.response.url}: the response was given up"))
         self._client._forget(self._handle, self._conn)
 
 
@@ -201,12 +219,6 @@ class _StreamContext:
         if self._sending is not None:
             self._sending.cancel()
             await asyncio.wait({self._sending})
-            if not self._sending.cancelled():
-                failure = self._sending.exception()
-                if failure is not None and value is None:
-                    if self._stream is not None:
-                        self._stream._abandon()
-                    raise failure
         if self._stream is not None:
             self._stream._abandon()
 
@@ -319,7 +331,7 @@ class AsyncClient:
         if self._driver is None:
             return
         for stream in list(self._streams.values()):
-            stream._failure = errors.ConnectionClosed("the client was closed")
+            stream._fail(errors.ConnectionClosed("the client was closed"))
         lib.quicpro_client_free(self._client)
         self._driver.close()
         self._driver = None

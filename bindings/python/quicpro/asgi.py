@@ -15,6 +15,7 @@ from . import _batch
 from ._batch import Batch
 from ._ffi import ffi, lib
 from ._loop import LoopDriver
+from .errors import StreamReset
 
 __all__ = ["ASGIApp", "ASGIServer", "Message", "Scope"]
 
@@ -81,7 +82,7 @@ class Exchange:
         self._chunks: list[bytes] | None = None
         self._waiting = 0  # bytes in _chunks
         self._paused = False
-        self._reading: asyncio.Future[None] | None = None
+        self._reading: list[asyncio.Future[None]] = []
         self._writing: asyncio.Future[None] | None = None
         self._start: tuple[int, tuple[int, bytes]] | None = None  # status and fields, not sent yet
         self._started = False  # the application sent http.response.start
@@ -113,8 +114,9 @@ class Exchange:
         self.on_writable()
 
     def _wake_reader(self) -> None:
-        if self._reading is not None and not self._reading.done():
-            self._reading.set_result(None)
+        for reading in self._reading:
+            if not reading.done():
+                reading.set_result(None)
 
     # What the application calls.
 
@@ -127,11 +129,12 @@ class Exchange:
                 return dict(_EMPTY)
             if self.disconnected or self._finished:
                 return {"type": "http.disconnect"}
-            self._reading = self._server.loop.create_future()
+            reading = self._server.loop.create_future()
+            self._reading.append(reading)
             try:
-                await self._reading
+                await reading
             finally:
-                self._reading = None
+                self._reading.remove(reading)
 
     def _take(self) -> Message:
         chunks = self._chunks
@@ -151,7 +154,7 @@ class Exchange:
         kind = message["type"]
         if kind == "http.response.body":
             if self.disconnected:
-                return
+                raise self._gone()
             if self._finished or not self._started:
                 raise RuntimeError(
                     "http.response.body after the response ended"
@@ -173,9 +176,12 @@ class Exchange:
         elif kind == "http.response.start":
             if self._started:
                 raise RuntimeError("http.response.start was sent already")
-            self._started = True
             status = message["status"]
-            self._start = status, self._server.pack(message.get("headers", ()))
+            headers = message.get("headers", ())
+            if status == 204:  # has no body, so no length either (RFC 9110 section 8.6)
+                headers = [h for h in headers if h[0].lower() != b"content-length"]
+            self._start = status, self._server.pack(headers)
+            self._started = True
             self._bodyless = self.method == "HEAD" or status in (204, 304)
         else:
             raise RuntimeError(f"an HTTP application cannot send {kind!r}")
@@ -204,6 +210,12 @@ class Exchange:
                 await self._writing
             finally:
                 self._writing = None
+        raise self._gone()
+
+    @staticmethod
+    def _gone() -> StreamReset:
+        # An OSError, as "HTTP disconnect" of ASGI wants it: who only sends must hear of it, too.
+        return StreamReset("the client has gone", remote=True)
 
     # When the application has returned.
 

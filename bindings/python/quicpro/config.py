@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from ._check import error
 from ._ffi import ffi, lib
+from .errors import InvalidValue
 
 __all__ = ["Config", "Option"]
 
@@ -58,6 +59,8 @@ class Config:
             raise error(rc)
         self._struct = ffi.gc(ret[0], lib.quicpro_config_free)
         for key, value in self._set.items():
+            if "\0" in value:
+                raise InvalidValue(f"{key}: a value cannot hold a NUL", code=lib.QUICPRO_EVALUE)
             rc = lib.quicpro_config_set(self._struct, key.encode(), value.encode())
             if rc < 0:
                 raise error(rc, ffi.string(lib.quicpro_config_error(self._struct)).decode())

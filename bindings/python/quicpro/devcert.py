@@ -30,6 +30,8 @@ def make_devcert(names: Sequence[str] = DEFAULT_NAMES, days: int = 90) -> DevCer
     Raises:
         ValueError: no names, a name that no certificate can hold, or days not in 1 to 397.
     """
+    if any("\0" in name for name in names):
+        raise ValueError("a name cannot hold a NUL")
     made = ffi.new("quicpro_devcert *")
     encoded = [ffi.new("char[]", name.encode()) for name in names]
     check(

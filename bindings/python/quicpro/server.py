@@ -49,6 +49,7 @@ class Lifespan:
         self._answers: asyncio.Queue[Message] = asyncio.Queue()
         self._task: asyncio.Task[None] | None = None
         self._supported = True
+        self._error: Exception | None = None
 
     async def startup(self) -> None:
         self._task = asyncio.get_running_loop().create_task(self._run())
@@ -63,6 +64,8 @@ class Lifespan:
         answer = await self._ask("shutdown")
         if answer["type"] == "lifespan.shutdown.failed":
             logger.error("the application failed to shut down: %s", answer.get("message", ""))
+        elif self._error is not None:
+            logger.error("the application failed to shut down", exc_info=self._error)
         await self._task
 
     async def _ask(self, what: str) -> Message:
@@ -80,6 +83,7 @@ class Lifespan:
         except Exception as e:
             # An application that knows no lifespan raises: that is its right (ASGI, "Lifespan").
             logger.debug("no lifespan: %r", e)
+            self._error = e
         self._supported = False
         await self._answers.put({"type": "lifespan.unsupported"})
 
@@ -139,9 +143,13 @@ class Server:
             self._lifespan = Lifespan(self._app, asgi.state)
             await self._lifespan.startup()
             host = ffi.NULL if self._host is None else self._host.encode()
-            self.port = check_loop(
-                lib.quicpro_server_listen(self._server, host, self._wanted_port), driver.ptr
-            )
+            try:
+                self.port = check_loop(
+                    lib.quicpro_server_listen(self._server, host, self._wanted_port), driver.ptr
+                )
+            except Exception:
+                await self._lifespan.shutdown()
+                raise
         except BaseException:
             self._free()
             raise
@@ -172,12 +180,20 @@ class Server:
         driver.schedule_flush()
         clean = True
         try:
-            await asyncio.wait_for(drained.wait(), graceful_timeout)
+            await asyncio.wait_for(self._finished(drained), graceful_timeout)
         except (TimeoutError, asyncio.TimeoutError):
             clean = self.requests() == 0
         finally:
             await self.abort()
         return clean
+
+    async def _finished(self, drained: asyncio.Event) -> None:
+        await drained.wait()
+        # An application may have work left after its response: background tasks.
+        assert self._asgi is not None
+        tasks = [e.task for e in self._asgi.requests.values() if e.task is not None]
+        if tasks:
+            await asyncio.wait(tasks)
 
     async def abort(self) -> None:
         """Close every connection now, cancel requests, shut the application down."""

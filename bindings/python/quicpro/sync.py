@@ -49,6 +49,8 @@ class _Engine:
         check(lib.quicpro_thread_new(ret, ffi.NULL))
         self.pid = os.getpid()
         self.ptr = ret[0]
+        self.owner = 0  # the thread that has entered it
+        self.doomed: list[Any] = []  # clients that whoever leaves it frees
         # Clients must be freed before the thread; both finalizers run at exit, this one last.
         self._finalizer = weakref.finalize(self, lib.quicpro_thread_free, self.ptr)
 
@@ -63,9 +65,13 @@ class _Engine:
     def __enter__(self) -> Any:
         ret = ffi.new("quicpro_loop **")
         check(lib.quicpro_thread_enter(self.ptr, ret))
+        self.owner = threading.get_ident()
         return ret[0]
 
     def __exit__(self, *_: object) -> None:
+        while self.doomed:
+            lib.quicpro_client_free(self.doomed.pop())
+        self.owner = 0
         lib.quicpro_thread_leave(self.ptr)
 
     def wait(self, handle: int, deadline: float | None) -> list[Event] | None:
@@ -90,18 +96,27 @@ class _Engine:
             lib.quicpro_thread_batch_free(ret[0])
 
 
+_clients: weakref.WeakSet[Client] = weakref.WeakSet()
+
+
 def _after_fork() -> None:
-    # Another thread may have held it; the engine itself notices the new process.
+    # Another thread may have held them; engine and clients notice the new process themselves.
     _Engine._guard = threading.Lock()
+    for client in list(_clients):
+        client._lock = threading.Lock()
 
 
 os.register_at_fork(after_in_child=_after_fork)
 
 
 def _free_client(engine: _Engine, ptr: Any) -> None:
-    if engine.pid == os.getpid():
+    if engine.pid != os.getpid():
+        return
+    engine.doomed.append(ptr)
+    # A collector may call this anywhere, even in a thread that has entered already.
+    if engine.owner != threading.get_ident():
         with engine:
-            lib.quicpro_client_free(ptr)
+            pass
 
 
 class Stream:
@@ -190,18 +205,18 @@ class Stream:
         self._events.extend(more)
 
     def _next(self) -> Event | None:
-        while not self._events:
-            if self._ended:
-                return None
-            self._fill()
-        event = self._events.popleft()
-        if event.error is not None:
-            self._ended = True
-            raise event.error
-        self._ended = event.fin
-        if event.kind == _batch.WRITABLE:
-            return self._next()
-        return event
+        while True:
+            while not self._events:
+                if self._ended:
+                    return None
+                self._fill()
+            event = self._events.popleft()
+            if event.error is not None:
+                self._ended = True
+                raise event.error
+            if event.kind != _batch.WRITABLE:  # it may come after the end of the response
+                self._ended = event.fin
+                return event
 
     def _start(self) -> None:
         while True:
@@ -227,8 +242,12 @@ class Stream:
                 )
             if rc != lib.QUICPRO_EAGAIN:
                 return bool(rc == 0)
-            while not any(e.kind == _batch.WRITABLE or e.error for e in self._events):
+            while not any(e.kind == _batch.WRITABLE or e.error or e.fin for e in self._events):
                 self._fill()
+            if any(e.fin for e in self._events):  # answered already: nobody wants the rest
+                with self._engine as loop:
+                    lib.quicpro_stream_reset(loop, self._handle, _CANCELLED)
+                return False
             self._events = deque(e for e in self._events if e.kind != _batch.WRITABLE)
 
 
@@ -262,6 +281,7 @@ class Client:
         self._conns: dict[Origin, int] = {}
         self._closed = False
         self._open()
+        _clients.add(self)
 
     def _open(self) -> None:
         engine = self._engine = _Engine.get()
@@ -351,8 +371,9 @@ class Client:
 
     def close(self) -> None:
         """Close every connection."""
-        self._closed = True
-        self._finalizer()
+        with self._lock:
+            self._closed = True
+            self._finalizer()
 
     def _start(
         self, origin: Origin, fields: list[tuple[bytes, bytes]], data: bytes | None

@@ -53,9 +53,6 @@ def main(**options: Any) -> NoReturn:
     try:
         cli(standalone_mode=False, **options)
         sys.stdout.flush()
-    except click.exceptions.NoArgsIsHelpError as e:
-        e.show()
-        sys.exit(WRONG_USE)
     except click.UsageError as e:
         e.show()
         sys.exit(WRONG_USE)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import stat
 import sys
 from collections.abc import Iterator
 from typing import IO, Any
@@ -48,13 +49,26 @@ def _facts(stream: Any) -> None:
         click.echo(f"< {name.decode('latin-1')}: {value.decode('latin-1')}", err=True)
 
 
-def _save(stream: Any, out: IO[bytes], name: str) -> None:
+def _write(out: IO[bytes], data: bytes, where: str) -> None:
+    try:
+        left = memoryview(data)
+        while left:  # a file without a buffer may take less
+            left = left[out.write(left) :]
+        if not data:
+            out.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as e:
+        fail(f"cannot write {where}: {e.strerror}")
+
+
+def _save(stream: Any, out: IO[bytes], name: str, where: str) -> None:
     length = stream.headers.get("content-length", "")
     with _progress(int(length) if length.isdigit() else None, name) as advance:
         for piece in stream.iter_bytes():
-            out.write(piece)
+            _write(out, piece, where)
             advance(len(piece))
-    out.flush()
+    _write(out, b"", where)
 
 
 @click.command(epilog="Example: quicpro get https://localhost:4433/ --cacert certs/ca.pem -v")
@@ -122,9 +136,10 @@ def get(
                 body = sys.stdin.buffer
             elif data is not None and data.startswith("@"):
                 body = stack.enter_context(open(data[1:], "rb"))
-                size = os.fstat(body.fileno()).st_size
-                if not any(n.lower() == "content-length" for n, _ in fields):
-                    fields.append(("content-length", str(size)))
+                facts = os.fstat(body.fileno())
+                given = any(n.lower() == "content-length" for n, _ in fields)
+                if stat.S_ISREG(facts.st_mode) and not given:
+                    fields.append(("content-length", str(facts.st_size)))
             elif data is not None:
                 body = data
         except OSError as e:
@@ -147,10 +162,13 @@ def get(
                 _facts(stream)
             status = stream.status
             try:
-                out = stack.enter_context(open(output, "wb")) if output else sys.stdout.buffer
+                # Without a buffer: closing it writes nothing, and so cannot fail.
+                out: Any = sys.stdout.buffer
+                if output:
+                    out = stack.enter_context(open(output, "wb", buffering=0))
             except OSError as e:
                 fail(f"cannot write {output}: {e.strerror}")
-            _save(stream, out, url)
+            _save(stream, out, url, output or "stdout")
         except KeyboardInterrupt:
             note = f"; {output} holds what came until then" if output else ""
             click.echo(f"quicpro: interrupted{note}", err=True)
@@ -166,6 +184,6 @@ def get(
         except OSError as e:
             if context.obj["debug"]:
                 raise
-            fail(f"cannot write {output or 'stdout'}: {e.strerror}" if e.errno else e)
+            fail(f"{url}: {e.strerror or e}")
     if status >= 400:
         fail(f"{url}: status {status}")

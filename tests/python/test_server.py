@@ -1,0 +1,413 @@
+"""quicpro.server: lifespan, graceful close, addresses, signals."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import queue
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import testapp
+from live import WAIT, Live, Starter, python
+from quicpro import CertificateError, Client, ConfigError, ResolveError, Server
+from quicpro.server import LifespanError, parse_bind, run_event_loop
+from testapp import Receive, Send, answer, piece
+from testapp import start as begin
+
+
+def lifespan_app(log: list[str], **answers: Any) -> Callable[..., Any]:
+    """An application that notes its lifespan."""
+
+    async def app(scope: dict[str, Any], receive: Receive, send: Send) -> None:
+        if scope["type"] != "lifespan":
+            log.append("request")
+            await answer(send, b"ok")
+            return
+        assert scope["asgi"] == {"version": "3.0", "spec_version": "2.0"}
+        for what in ("startup", "shutdown"):
+            assert await receive() == {"type": f"lifespan.{what}"}
+            log.append(what)
+            message = answers.get(what, {"type": f"lifespan.{what}.complete"})
+            if isinstance(message, Exception):
+                raise message
+            await send(message)
+        log.append("returned")
+
+    return app
+
+
+@pytest.mark.parametrize(
+    "bind,host,port",
+    [
+        ("127.0.0.1:4433", "127.0.0.1", 4433),
+        ("[::1]:0", "::1", 0),
+        (":443", None, 443),
+        ("443", None, 443),
+        ("localhost:65535", "localhost", 65535),
+    ],
+)
+def test_parse_bind(bind: str, host: str | None, port: int) -> None:
+    assert parse_bind(bind) == (host, port)
+
+
+@pytest.mark.parametrize("bind", ["", "host", "host:", "host:x", "host:65536", "::1:443", "h:-1"])
+def test_parse_bind_refuses(bind: str) -> None:
+    with pytest.raises(ValueError, match="is not HOST:PORT"):
+        parse_bind(bind)
+
+
+# Lifespan.
+
+
+def test_lifespan(start: Starter, loop: str, certs: Path) -> None:
+    log: list[str] = []
+    server = start(lifespan_app(log), loop)
+    with Client(cafile=certs / "ca.pem") as client:
+        assert client.get(server.url()).text == "ok"
+        assert log == ["startup", "request"]
+    assert server.close(WAIT) is True
+    assert log == ["startup", "request", "shutdown", "returned"]
+
+
+def test_startup_that_failed(start: Starter) -> None:
+    log: list[str] = []
+    failed = {"type": "lifespan.startup.failed", "message": "no database"}
+
+    async def app(scope: dict[str, Any], receive: Receive, send: Send) -> None:
+        await receive()
+        await send(failed)
+        log.append("told")
+
+    with pytest.raises(LifespanError, match="no database"):
+        start(app)
+    assert log == ["told"]
+
+
+def test_shutdown_that_failed(start: Starter, caplog: pytest.LogCaptureFixture) -> None:
+    log: list[str] = []
+    failed = {"type": "lifespan.shutdown.failed", "message": "disk full"}
+    start(lifespan_app(log, shutdown=failed)).close()
+    assert [r.getMessage() for r in caplog.records] == [
+        "the application failed to shut down: disk full"
+    ]
+
+
+def test_shutdown_that_raises(start: Starter, caplog: pytest.LogCaptureFixture) -> None:
+    start(lifespan_app([], shutdown=ZeroDivisionError("x"))).close()
+    (record,) = caplog.records
+    assert record.exc_info is not None and record.exc_info[0] is ZeroDivisionError
+
+
+def test_lifespan_that_is_not_supported(
+    start: Starter, certs: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """An application that raises, and one that returns at once."""
+
+    async def returns(scope: dict[str, Any], receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            await answer(send, b"hello")
+
+    for app in (testapp.app, returns):
+        server = start(app)
+        with Client(cafile=certs / "ca.pem") as client:
+            assert client.get(server.url()).text == "hello"
+        assert server.close(WAIT) is True
+    assert caplog.records == []
+
+
+def test_an_app_that_started_is_shut_down_if_the_port_is_taken(start: Starter) -> None:
+    log: list[str] = []
+    port = start().port
+    with pytest.raises(OSError, match="in use"):
+        start(lifespan_app(log), bind=f"127.0.0.1:{port}")
+    assert log == ["startup", "shutdown", "returned"]
+
+
+# Starting.
+
+
+def test_certificates_that_cannot_be_used(
+    start: Starter, certs: Path, other_certs: Path, tmp_path: Path
+) -> None:
+    log: list[str] = []
+    for cert in (tmp_path / "none.pem", other_certs / "cert.pem", certs / "key.pem"):
+        with pytest.raises(CertificateError):
+            start(lifespan_app(log), certfile=cert)
+    assert log == []
+
+
+def test_a_host_that_is_unknown(start: Starter) -> None:
+    with pytest.raises(ResolveError):
+        start(bind="no-such-host.invalid:0")
+
+
+def test_before_and_after(certs: Path) -> None:
+    async def main() -> None:
+        server = Server(
+            testapp.app, "127.0.0.1:0", certfile=certs / "cert.pem", keyfile=certs / "key.pem"
+        )
+        assert (server.port, server.connections(), server.requests()) == (0, 0, 0)
+        assert await server.close() is True
+        await server.start()
+        assert server.port > 0
+        assert await server.close() is True
+        assert await server.close() is True
+        await server.abort()
+        assert server.connections() == 0
+
+    asyncio.run(main())
+
+
+def test_run_event_loop() -> None:
+    uvloop = pytest.importorskip("uvloop")
+
+    async def kind() -> type:
+        return type(asyncio.get_running_loop())
+
+    assert run_event_loop(kind, "uvloop") is uvloop.Loop
+    assert run_event_loop(kind, "auto") is uvloop.Loop
+    assert run_event_loop(kind, "asyncio") is not uvloop.Loop
+    with pytest.raises(ValueError, match="trio"):
+        run_event_loop(kind, "trio")
+
+
+def test_without_uvloop(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def kind() -> str:
+        return type(asyncio.get_running_loop()).__module__
+
+    monkeypatch.setitem(__import__("sys").modules, "uvloop", None)
+    assert run_event_loop(kind, "auto").startswith("asyncio")
+    with pytest.raises(ConfigError, match="pip install"):
+        run_event_loop(kind, "uvloop")
+
+
+def test_all_addresses(start: Starter, certs: Path) -> None:
+    server = start(bind=":0")
+    with Client(cafile=certs / "ca.pem") as client:
+        assert client.get(server.url()).text == "hello"
+
+
+def test_counts(start: Starter, certs: Path) -> None:
+    server = start()
+    with Client(cafile=certs / "ca.pem") as client:
+        with client.stream("GET", server.url("/forever")) as stream:
+            next(stream.iter_bytes())
+            assert (server.server.connections(), server.server.requests()) == (1, 1)
+
+
+# Closing.
+
+
+class Held:
+    """An application whose answers wait until they are let go."""
+
+    def __init__(self) -> None:
+        self.here = threading.Semaphore(0)
+        self.go = asyncio.Event()
+        self.seen: queue.Queue[str] = queue.Queue()
+
+    async def __call__(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            return
+        await begin(send)
+        await piece(send, b"first ")
+        self.here.release()
+        try:
+            await self.go.wait()
+        except asyncio.CancelledError:
+            self.seen.put("cancelled")
+            raise
+        await piece(send, b"last", False)
+
+    async def let_go(self) -> None:
+        self.go.set()
+
+
+def background(what: Callable[[], Any]) -> queue.Queue[Any]:
+    """The result of a function that runs in a thread, or its exception."""
+    result: queue.Queue[Any] = queue.Queue()
+
+    def run() -> None:
+        try:
+            result.put(what())
+        except Exception as e:
+            result.put(e)
+
+    threading.Thread(target=run, daemon=True).start()
+    return result
+
+
+def test_open_requests_finish(start: Starter, loop: str, certs: Path) -> None:
+    app = Held()
+    server = start(app, loop)
+    with Client(cafile=certs / "ca.pem") as client:
+        results = [background(lambda: client.get(server.url()).text) for _ in range(3)]
+        for _ in results:
+            assert app.here.acquire(timeout=WAIT)
+        server.begin_close(WAIT)
+        server.run(app.let_go())
+        assert [r.get(timeout=WAIT) for r in results] == ["first last"] * 3
+    assert server.close() is True
+
+
+def test_the_timeout_cuts_off(start: Starter, loop: str, certs: Path) -> None:
+    app = Held()
+    server = start(app, loop)
+    with Client(cafile=certs / "ca.pem") as client:
+        result = background(lambda: client.get(server.url()))
+        assert app.here.acquire(timeout=WAIT)
+        assert server.close(0.05) is False
+        assert app.seen.get(timeout=WAIT) == "cancelled"
+        assert isinstance(result.get(timeout=WAIT), ConnectionError | OSError)
+
+
+def test_idle_connections_do_not_hold_it_up(start: Starter, loop: str, certs: Path) -> None:
+    server = start(loop=loop)
+    with Client(cafile=certs / "ca.pem") as client:
+        client.get(server.url())
+        assert server.close(WAIT) is True
+
+
+def test_work_after_the_response_finishes(start: Starter, certs: Path) -> None:
+    """Background tasks, as frameworks have them."""
+    go, answered = asyncio.Event(), threading.Event()
+    log: list[str] = []
+
+    async def app(scope: dict[str, Any], receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            await answer(send, b"ok")
+            answered.set()
+            await go.wait()
+            log.append("worked")
+
+    async def let_go() -> None:
+        go.set()
+
+    server = start(app)
+    with Client(cafile=certs / "ca.pem") as client:
+        assert client.get(server.url()).text == "ok"
+    assert answered.wait(WAIT)
+    server.begin_close(WAIT)
+    server.run(let_go())
+    assert server.close() is True and log == ["worked"]
+
+
+def test_an_app_that_will_not_be_cancelled_is_told(start: Starter, certs: Path) -> None:
+    """abort() reaches those who wait for messages."""
+    seen: queue.Queue[str] = queue.Queue()
+
+    async def app(scope: dict[str, Any], receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            await begin(send)
+            await piece(send, b"x")
+            await receive()
+            try:
+                seen.put((await receive())["type"])
+            except asyncio.CancelledError:
+                seen.put("cancelled")
+                raise
+
+    server = start(app)
+    with Client(cafile=certs / "ca.pem") as client, client.stream("GET", server.url()) as stream:
+        next(stream.iter_bytes())
+        server.close()
+        assert seen.get(timeout=WAIT) in ("http.disconnect", "cancelled")
+
+
+def test_again_on_the_same_port(start: Starter, certs: Path) -> None:
+    """A client notices, and connects anew."""
+    server = start()
+    with Client(cafile=certs / "ca.pem", timeout=WAIT) as client:
+        url = server.url()
+        assert client.get(url).text == "hello"
+        server.close()
+        other = start(bind=f"127.0.0.1:{server.port}")
+        assert client.get(url).text == "hello"
+        assert other.server.connections() == 1
+
+
+def test_serve_in_a_thread_needs_no_signals(certs: Path) -> None:
+    """Only the main thread may handle them: elsewhere serve() serves without."""
+    done = python(
+        "import sys, threading, os, quicpro, queue\n"
+        "from testapp import app\n"
+        "ports = queue.Queue()\n"
+        "t = threading.Thread(target=lambda: quicpro.serve(app, '127.0.0.1:0',\n"
+        "    certfile=sys.argv[1] + '/cert.pem', keyfile=sys.argv[1] + '/key.pem',\n"
+        "    on_start=lambda s: ports.put(s.port)), daemon=True)\n"
+        "t.start()\n"
+        "url = f'https://127.0.0.1:{ports.get(timeout=10)}/'\n"
+        "print(quicpro.get(url, cafile=sys.argv[1] + '/ca.pem').text, flush=True)\n"
+        "os._exit(0)",
+        certs,
+    )
+    assert (done.stdout, done.stderr, done.returncode) == ("hello\n", "", 0)
+
+
+SERVE = """
+import os, signal, sys, threading, asyncio, quicpro
+certs, loop, busy = sys.argv[1:]
+log = []
+here = asyncio.Event()
+async def app(scope, receive, send):
+    if scope["type"] == "http":
+        await send({"type": "http.response.start", "status": 200})
+        await send({"type": "http.response.body", "body": b"x", "more_body": True})
+        try:
+            await asyncio.Event().wait()
+        finally:
+            log.append("cut off")
+def start(server):
+    log.append("start")
+    if busy == "idle":
+        os.kill(os.getpid(), signal.SIGTERM)
+        return
+    def ask():
+        with quicpro.Client(cafile=certs + "/ca.pem") as client:
+            try:
+                with client.stream("GET", f"https://127.0.0.1:{server.port}/") as stream:
+                    pieces = stream.iter_bytes()
+                    next(pieces)
+                    os.kill(os.getpid(), signal.SIGINT)
+                    next(pieces)
+            except quicpro.QuicproError:
+                log.append("client was told")
+    global asking
+    asking = threading.Thread(target=ask)
+    asking.start()
+def stop(server):
+    log.append("stop")
+    if busy == "busy":
+        os.kill(os.getpid(), signal.SIGINT)
+quicpro.serve(app, "127.0.0.1:0", certfile=certs + "/cert.pem", keyfile=certs + "/key.pem",
+              loop=loop, on_start=start, on_stop=stop)
+if busy == "busy":
+    asking.join()
+print(log)
+"""
+
+
+@pytest.mark.parametrize(
+    "busy,log",
+    [
+        ("idle", ["start", "stop"]),
+        ("busy", ["start", "stop", "cut off", "client was told"]),
+    ],
+)
+def test_signals(loop: str, certs: Path, busy: str, log: list[str]) -> None:
+    """One ends it, a second one cuts open requests off."""
+    done = python(SERVE, certs, loop, busy)
+    assert (done.stdout, done.stderr, done.returncode) == (f"{log}\n", "", 0)
+
+
+def test_log_of_a_server_is_silent(
+    server: Live, certs: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.INFO), Client(cafile=certs / "ca.pem") as client:
+        client.get(server.url())
+        server.close(WAIT)
+    assert caplog.records == []
