@@ -1,0 +1,1 @@
+"""Independent QUIC and HTTP/3 stacks judge ours, in both roles."""

@@ -1,0 +1,175 @@
+"""aioquic as a client, in the tests' own process; as a server see aioquic_server.py."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from aioquic.asyncio.client import connect
+from aioquic.asyncio.protocol import QuicConnectionProtocol
+from aioquic.h3.connection import H3_ALPN, H3Connection
+from aioquic.h3.events import DataReceived, H3Event, HeadersReceived
+from aioquic.quic.configuration import QuicConfiguration
+from aioquic.quic.events import (
+    ConnectionTerminated,
+    ProtocolNegotiated,
+    QuicEvent,
+    StreamReset,
+)
+
+H3_NO_ERROR = 0x100
+H3_INTERNAL_ERROR = 0x102
+H3_REQUEST_CANCELLED = 0x10C
+WINDOW = 8 * 1024 * 1024
+
+
+class StreamWasReset(Exception):
+    """The peer reset the stream; the argument is its code."""
+
+
+class Terminated(Exception):
+    """The connection ended; the argument is aioquic's event."""
+
+
+@dataclass
+class Answer:
+    status: int
+    headers: dict[str, str]
+    body: bytes
+
+
+@dataclass
+class _Stream:
+    headers: list[tuple[bytes, bytes]] = field(default_factory=list)
+    body: bytearray = field(default_factory=bytearray)
+    done: asyncio.Future[None] | None = None
+    started: asyncio.Event = field(default_factory=asyncio.Event)
+
+
+class Client(QuicConnectionProtocol):
+    """One HTTP/3 connection."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._http = H3Connection(self._quic)
+        self._streams: dict[int, _Stream] = {}
+        self.terminated: ConnectionTerminated | None = None
+        self.alpn: str | None = None
+
+    def quic_event_received(self, event: QuicEvent) -> None:
+        if isinstance(event, ProtocolNegotiated):
+            self.alpn = event.alpn_protocol
+        elif isinstance(event, StreamReset) and event.stream_id in self._streams:
+            self._fail(event.stream_id, StreamWasReset(event.error_code))
+        elif isinstance(event, ConnectionTerminated):
+            self.terminated = event
+            for stream_id in list(self._streams):
+                self._fail(stream_id, Terminated(event))
+        for http_event in self._http.handle_event(event):
+            self._http_event(http_event)
+
+    def _fail(self, stream_id: int, error: Exception) -> None:
+        done = self._streams[stream_id].done
+        if done is not None and not done.done():
+            done.set_exception(error)
+
+    def _http_event(self, event: H3Event) -> None:
+        if not isinstance(event, HeadersReceived | DataReceived):
+            return
+        stream = self._streams.get(event.stream_id)
+        if stream is None:
+            return
+        if isinstance(event, HeadersReceived):
+            stream.headers += event.headers
+        else:
+            stream.body += event.data
+            stream.started.set()
+        if event.stream_ended and stream.done is not None and not stream.done.done():
+            stream.done.set_result(None)
+
+    def start(self, method: str, path: str, body: bytes = b"", end: bool = True) -> int:
+        """Send a request, whole or (with `end` false) with more body to come."""
+        stream_id = self._quic.get_next_available_stream_id()
+        stream = self._streams[stream_id] = _Stream(done=self._loop.create_future())
+        headers = [
+            (b":method", method.encode()),
+            (b":scheme", b"https"),
+            (b":authority", b"localhost"),
+            (b":path", path.encode()),
+        ]
+        empty = end and not body
+        self._http.send_headers(stream_id, headers, end_stream=empty)
+        if not empty:
+            self._http.send_data(stream_id, body, end_stream=end)
+        self.transmit()
+        assert stream.done is not None
+        stream.done.add_done_callback(lambda f: f.cancelled() or f.exception())
+        return stream_id
+
+    async def first_bytes(self, stream_id: int) -> None:
+        await self._streams[stream_id].started.wait()
+
+    def reset(self, stream_id: int, code: int = H3_REQUEST_CANCELLED) -> None:
+        self._quic.reset_stream(stream_id, code)
+        self.transmit()
+
+    def stop(self, stream_id: int, code: int = H3_REQUEST_CANCELLED) -> None:
+        self._quic.stop_stream(stream_id, code)
+        self.transmit()
+
+    async def answer(self, stream_id: int) -> Answer:
+        stream = self._streams[stream_id]
+        assert stream.done is not None
+        await stream.done
+        del self._streams[stream_id]
+        headers = {k.decode(): v.decode() for k, v in stream.headers}
+        return Answer(int(headers.pop(":status")), headers, bytes(stream.body))
+
+    async def request(self, method: str, path: str, body: bytes = b"") -> Answer:
+        return await self.answer(self.start(method, path, body))
+
+
+@asynccontextmanager
+async def client(
+    port: int,
+    ca: str,
+    *,
+    alpn: list[str] | None = None,
+    idle: float = 20.0,
+    versions: list[int] | None = None,
+    wait: bool = True,
+) -> AsyncIterator[Client]:
+    """A connection to 127.0.0.1, closed at the end; `versions`: the first one is tried first."""
+    configuration = QuicConfiguration(
+        alpn_protocols=alpn or H3_ALPN,
+        idle_timeout=idle,
+        max_data=WINDOW,
+        max_stream_data=WINDOW,
+        server_name="localhost",
+        verify_mode=ssl.CERT_REQUIRED,
+    )
+    configuration.load_verify_locations(ca)
+    if versions:
+        configuration.supported_versions = versions
+    async with connect(
+        "127.0.0.1",
+        port,
+        configuration=configuration,
+        create_protocol=Client,
+        wait_connected=wait,
+    ) as protocol:
+        assert isinstance(protocol, Client)
+        yield protocol
+
+
+async def refusal(port: int, ca: str, alpn: list[str]) -> int:
+    """The code with which a server ends a handshake."""
+    async with client(port, ca, alpn=alpn, idle=5, wait=False) as protocol:
+        protocol.transmit()
+        await protocol.wait_closed()
+        assert protocol.terminated is not None
+        return protocol.terminated.error_code
