@@ -1,11 +1,11 @@
 /* HTTP/3 load: keeps a number of requests open on a number of connections and checks every answer.
  *
- *     loadgen --connections 10 --streams 10 --seconds 2 --insecure --expect-length 100
- * 127.0.0.1:4433
+ *     loadgen --seconds 2 --insecure --expect-length 100 --url https://127.0.0.1:4433/
  *
  * One line of JSON tells what happened; the exit code is 0 if every request got the answer that was
  * expected, 1 if not, 2 for wrong use, 3 if it could not start. With --idle the connections are
- * opened, make --requests requests each, and stay until stdin ends.
+ * opened, make --requests requests each, and stay until stdin ends; a second line, `idle N`, tells
+ * that they are.
  */
 #include <quicpro.h>
 
@@ -47,7 +47,7 @@ static struct {
     int64_t expect_length; /* -1: any */
     unsigned expect_status;
     bool pattern, idle;
-} args = {.path = "/", .connections = 1, .streams = 1, .expect_length = -1, .expect_status = 200};
+} args = {.path = "/", .connections = 10, .streams = 10, .expect_length = -1, .expect_status = 200};
 
 static quicpro_loop *loop;
 static quicpro_client *client;
@@ -295,7 +295,7 @@ static void stay(void)
 static void report(double wall, double cpu)
 {
     printf("{\"connections\": %llu, \"streams\": %llu, \"requests\": %llu, \"ok\": %llu, "
-           "\"failed\": %llu, \"lost_connections\": %llu, \"seconds\": %.6f, "
+           "\"failed\": %llu, \"lost_connections\": %llu, \"wall_seconds\": %.6f, "
            "\"cpu_seconds\": %.6f, \"bytes\": %llu, \"first_error\": \"",
            (unsigned long long)connected, (unsigned long long)args.streams,
            (unsigned long long)issued, (unsigned long long)ok, (unsigned long long)failed,
@@ -312,12 +312,14 @@ static void report(double wall, double cpu)
 /* --- the command line ------------------------------------------------------------------------ */
 
 static const char help[] =
-    "usage: loadgen [OPTION]... HOST:PORT\n"
-    "  --connections N    connections (1)\n"
-    "  --streams N        requests open at once on each (1)\n"
+    "usage: loadgen [OPTION]... --url https://HOST:PORT[/PATH]\n"
+    "       loadgen [OPTION]... HOST:PORT\n"
+    "  --connections N    connections (10)\n"
+    "  --streams N        requests open at once on each (10)\n"
     "  --requests N       stop after N requests in all; with --idle, N on each connection\n"
     "  --seconds S        stop after S seconds\n"
-    "  --path PATH        what to ask for (/)\n"
+    "  --url URL          what to ask for, host and port included\n"
+    "  --path PATH        what to ask for (/), for HOST:PORT\n"
     "  --upload BYTES     POST with a body of the pattern\n"
     "  --expect-status N  (200)\n"
     "  --expect-length N  bytes of every answer's body\n"
@@ -327,7 +329,7 @@ static const char help[] =
     "  --cacert FILE      authorities to trust\n"
     "  --insecure         do not check the certificate\n"
     "  -o KEY=VALUE       a library option, such as max_udp_payload_bytes=1200\n"
-    "example: loadgen --connections 10 --streams 10 --seconds 2 --insecure 127.0.0.1:4433\n";
+    "example: loadgen --seconds 2 --insecure --url https://127.0.0.1:4433/\n";
 
 static int wrong_use(const char *what)
 {
@@ -355,6 +357,22 @@ static int set_target(const char *text)
     return 0;
 }
 
+/* https://HOST:PORT[/PATH], taken apart in place. */
+static int set_url(char *url)
+{
+    static const char scheme[] = "https://";
+    if (strncmp(url, scheme, sizeof(scheme) - 1) != 0)
+        return wrong_use("a URL is https://HOST:PORT[/PATH]");
+    char *host = url + sizeof(scheme) - 1, *path = strchr(host, '/');
+    if (path != NULL) {
+        args.path = strdup(path);
+        if (args.path == NULL)
+            return wrong_use("out of memory");
+        *path = '\0';
+    }
+    return set_target(host);
+}
+
 static int set_option(quicpro_config *config, const char *key, const char *value)
 {
     if (quicpro_config_set(config, key, value) == 0)
@@ -370,6 +388,7 @@ static int parse(int argc, char **argv, quicpro_config *config)
         STREAMS,
         REQUESTS,
         SECONDS,
+        URL,
         PATH,
         UPLOAD,
         STATUS,
@@ -386,6 +405,7 @@ static int parse(int argc, char **argv, quicpro_config *config)
         {"streams", 1, NULL, STREAMS},
         {"requests", 1, NULL, REQUESTS},
         {"seconds", 1, NULL, SECONDS},
+        {"url", 1, NULL, URL},
         {"path", 1, NULL, PATH},
         {"upload", 1, NULL, UPLOAD},
         {"expect-status", 1, NULL, STATUS},
@@ -414,6 +434,9 @@ static int parse(int argc, char **argv, quicpro_config *config)
             break;
         case SECONDS:
             good = (args.seconds = atof(optarg)) > 0;
+            break;
+        case URL:
+            r = set_url(optarg);
             break;
         case PATH:
             args.path = optarg;
@@ -460,14 +483,17 @@ static int parse(int argc, char **argv, quicpro_config *config)
         if (!good)
             return wrong_use("not a number that makes sense there");
     }
-    if (r == 0 && optind + 1 != argc)
-        return wrong_use("one HOST:PORT is needed");
+    if (r == 0 && argc - optind != (args.port == 0 ? 1 : 0))
+        return wrong_use("one URL or HOST:PORT is needed");
     if (r == 0 && !args.idle && (args.requests > 0) == (args.seconds > 0))
         return wrong_use("give --requests or --seconds");
     args.expect_status = (unsigned)status;
     args.timeout_ns = seconds * QUICPRO_SECOND;
     args.method = args.upload > 0 ? "POST" : "GET";
-    return r != 0 ? r : set_target(argv[optind]);
+    if (r != 0 || args.port != 0)
+        return r;
+    char *target = argv[optind];
+    return strstr(target, "://") != NULL ? set_url(target) : set_target(target);
 }
 
 static int start(const quicpro_config *config)
@@ -512,8 +538,15 @@ int main(int argc, char **argv)
         failed++;
     }
     report(wall, cpu_seconds() - cpu);
-    if (args.idle && failed == 0)
+    if (failed > 0 || lost > 0)
+        fprintf(stderr, "loadgen: %llu of %llu requests failed, %llu connections lost: %s\n",
+                (unsigned long long)failed, (unsigned long long)(ok + failed),
+                (unsigned long long)lost, first_error);
+    if (args.idle && failed == 0) {
+        printf("idle %llu\n", (unsigned long long)connected);
+        fflush(stdout);
         stay();
+    }
     quicpro_client_free(client);
     quicpro_loop_free(loop);
     quicpro_config_free(config);
