@@ -9,14 +9,17 @@ import signal
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
-from .certs import Certs
 from .clients import CLIENTS, Refused, Request, Response, Setup, gone_of, seen
 from .content import HELLO, pattern
 from .procs import Process, until
 from .servers import Running, find_program, our_program
+
+if TYPE_CHECKING:
+    from .certs import Certs
 
 Start = Callable[..., Running]
 full = pytest.mark.full
@@ -169,7 +172,7 @@ def download(port: int, path: str) -> Process:
 def test_client_that_vanishes_leaves_nothing(
     server: str, how: int, start: Start, processes: list[Process], tmp_path: Path
 ) -> None:
-    """The server has room for one connection: others are refused until that one is forgotten."""
+    """The server has room for one connection: others get no answer until that one is forgotten."""
     running = start(server, idle=IDLE, ours={"max_connections": 1})
     client = download(
         running.port, "/trickle" if server == "quicpro-serve" else "/bytes/10000000000"
