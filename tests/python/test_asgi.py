@@ -37,11 +37,6 @@ def client(certs: Path) -> Iterator[Client]:
         yield c
 
 
-idle_stop = pytest.mark.xfail(
-    strict=False, reason="the library is silent when the peer stops a stream that is idle"
-)
-
-
 # The scope.
 
 
@@ -473,7 +468,6 @@ def test_a_field_that_http3_forbids(
 # Clients that go.
 
 
-@idle_stop
 def test_disconnect_is_told_to_who_receives(start: Starter, loop: str, client: Client) -> None:
     seen: queue.Queue[str] = queue.Queue()
 
@@ -568,7 +562,6 @@ def test_the_connection_goes_with_all_its_requests(start: Starter, loop: str, ce
         assert seen.get(timeout=WAIT) == "gone"
 
 
-@idle_stop
 def test_two_may_wait_for_messages_at_once(start: Starter, client: Client) -> None:
     """As middleware and what it wraps do."""
     seen: queue.Queue[str] = queue.Queue()
