@@ -67,6 +67,7 @@ int qp_conn_accept(struct qp_conn *conn, struct qp_conn_factory *factory,
     int r = factory->engine->accept(&impl, factory->config, scid, QP_CID_LEN, local, peer);
     if (r < 0)
         return r;
+    qp_tls_shed(factory->engine->ssl(impl));
     *conn = (struct qp_conn){.engine = factory->engine, .impl = impl, .server = true};
     memcpy(conn->scid, scid, QP_CID_LEN);
     return 0;
@@ -80,6 +81,7 @@ int qp_conn_connect(struct qp_conn *conn, struct qp_conn_factory *factory,
     int r = factory->engine->connect(&impl, factory->config, scid, QP_CID_LEN, local, peer);
     if (r < 0)
         return r;
+    qp_tls_shed(factory->engine->ssl(impl));
     r = qp_tls_set_host(factory->engine->ssl(impl), host);
     if (r < 0) {
         factory->engine->conn_free(impl);

@@ -255,6 +255,11 @@ void qp_tls_free(struct ssl_ctx_st *ctx)
     SSL_CTX_free(ctx);
 }
 
+void qp_tls_shed(struct ssl_st *ssl)
+{
+    SSL_set_shed_handshake_config(ssl, 1);
+}
+
 int qp_tls_set_host(struct ssl_st *ssl, const char *host)
 {
     uint8_t ip[16];
