@@ -58,7 +58,7 @@ static void test_fields_stay_with_their_event(void)
             const char *second = quicpro_event_field(view, event, "n2", &len);
             snprintf(want, sizeof(want), "v%u-2", i);
             if (i % 4 > 2)
-                CHECK(second != NULL && len == strlen(want) && memcmp(second, want, len) == 0);
+                CHECK(second != NULL && len == strlen(want) && strcmp(second, want) == 0);
             else
                 CHECK(second == NULL && len == 0);
         }

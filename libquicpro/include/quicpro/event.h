@@ -64,7 +64,7 @@ typedef struct quicpro_event {
 typedef struct quicpro_field {
     uint32_t name;      /* name_len 0: index for quicpro_known_name(); else offset of the name */
     uint32_t name_len;  /* bytes */
-    uint32_t value;     /* offset of the value */
+    uint32_t value;     /* offset of the value; a NUL byte follows it, and none is in it */
     uint32_t value_len; /* bytes */
 } quicpro_field;
 
@@ -74,7 +74,7 @@ typedef struct quicpro_batch {
     size_t event_count;
     const quicpro_field *fields; /* those of all field sections, one after the other */
     size_t field_count;
-    const char *text; /* the bytes of all fields of the batch */
+    const char *text; /* the bytes of all fields of the batch, in their order */
     size_t text_len;
 } quicpro_batch;
 

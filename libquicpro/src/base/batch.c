@@ -75,10 +75,11 @@ int qp_batch_field(struct qp_batch *batch, const void *name, size_t name_len, ui
         return QUICPRO_EPROTO;
     quicpro_field *field = (quicpro_field *)qp_buf_reserve(&batch->fields, sizeof(*field));
     /* Offsets are 32 bits wide; the sum cannot wrap, all of it is in memory. */
-    if (field == NULL || known + value_len > UINT32_MAX - start ||
+    if (field == NULL || known + value_len >= UINT32_MAX - start ||
         qp_buf_append(&batch->text, name, known) < 0)
         goto failed;
-    if (qp_buf_append(&batch->text, value, value_len) < 0) {
+    if (qp_buf_append(&batch->text, value, value_len) < 0 ||
+        qp_buf_append(&batch->text, "", 1) < 0) {
         batch->text.len = start;
         goto failed;
     }
