@@ -1,6 +1,8 @@
 """quicpro._batch: what crosses between C and Python."""
 
+from itertools import permutations
 from struct import unpack_from
+from typing import Any
 
 import pytest
 from quicpro import _batch
@@ -41,27 +43,103 @@ def test_records_have_the_layout_of_the_library() -> None:
     assert (head.op, head.stream, head.code) == (lib.QUICPRO_OP_RESET, 5, 0x10C)
 
 
-def test_headers_of_a_batch() -> None:
-    text = ffi.new("char[]", b"x-nameavalue")
-    raw_fields = ffi.new("quicpro_field[]", 3)
-    known = _batch.NAMES.index(b"content-type")
-    raw_fields[0].name, raw_fields[0].name_len = known, 0
-    raw_fields[0].value, raw_fields[0].value_len = 6, 6
-    raw_fields[1].name, raw_fields[1].name_len = 0, 6
-    raw_fields[1].value, raw_fields[1].value_len = 7, 5
-    raw_fields[2].name, raw_fields[2].name_len = 6, 1
-    raw_events = ffi.new("quicpro_event[]", 1)
+def batch_of(*sections: list[tuple[bytes, bytes]], events: int = 1) -> tuple[Any, list[int], Any]:
+    """A batch that holds these field sections, where each begins, and what keeps it alive."""
+    count = sum(map(len, sections))
+    raw_fields = ffi.new("quicpro_field[]", max(count, 1))
+    raw_events = ffi.new("quicpro_event[]", events)
     raw_events[0].type = lib.QUICPRO_EVENT_REQUEST
+    text = b""
+    at = 0
+    starts = []
+    for section in sections:
+        starts.append(int(ffi.cast("uintptr_t", raw_fields + at)))
+        for name, value in section:
+            field = raw_fields[at]
+            if name in _batch.NAMES:
+                field.name, field.name_len = _batch.NAMES.index(name), 0
+            else:
+                field.name, field.name_len = len(text), len(name)
+                text += name
+            field.value, field.value_len = len(text), len(value)
+            text += value + b"\0"
+            at += 1
+    raw_text = ffi.new("char[]", text)
     raw = ffi.new("quicpro_batch *")
-    raw.events, raw.event_count = raw_events, 1
-    raw.fields, raw.field_count = raw_fields, 3
-    raw.text, raw.text_len = text, 12
+    raw.events, raw.event_count = raw_events, events
+    raw.fields, raw.field_count = raw_fields, count
+    raw.text, raw.text_len = raw_text, len(text)
+    return _batch.Batch(raw), starts, (raw_fields, raw_events, raw_text)
 
-    batch = _batch.Batch(raw)
+
+SECTIONS = {
+    "known names": [(b"content-type", b"a/b"), (b"accept", b""), (b"cookie", b"a=b")],
+    "other names": [(b"content-type", b"avalue"), (b"x-name", b"value"), (b"a", b"")],
+}
+
+
+@pytest.mark.parametrize("kind", SECTIONS)
+def test_headers_of_a_batch(kind: str) -> None:
+    section = SECTIONS[kind]
+    batch, (start,), keep = batch_of(section)
     assert len(batch.words) == 8 and batch.words[0] & 0xFFFF == _batch.REQUEST
-    base = int(ffi.cast("uintptr_t", raw_fields))
-    assert batch.headers(base, 1) == [(b"content-type", b"avalue")]
-    assert batch.headers(base + 16, 2) == [(b"x-name", b"value"), (b"a", b"")]
+    assert batch.headers(start, 1) == section[:1]
+    assert batch.headers(start + 16, 2) == section[1:]
+    assert batch.headers(start, 3) == section
+    assert batch.headers(0, 0) == []
+    del keep
+
+
+def test_a_batch_without_fields() -> None:
+    batch, _, keep = batch_of([])
+    assert batch.headers(0, 0) == [] and len(batch.words) == 8
+    del keep
+
+
+PSEUDO = {b":method": b"GET", b":scheme": b"https", b":authority": b"h:1", b":path": b"/p?q"}
+
+
+@pytest.mark.parametrize("order", list(permutations(PSEUDO)), ids=lambda o: b"".join(o).decode())
+def test_request_in_any_order(order: tuple[bytes, ...]) -> None:
+    fields = [(name, PSEUDO[name]) for name in order]
+    more = [(b"accept", b"*/*")]
+    batch, starts, keep = batch_of(fields + more, fields, [*fields, (b"x-own", b"1")])
+    for at, rest in zip(starts, (more, [], [(b"x-own", b"1")]), strict=True):
+        assert batch.request(at, 4 + len(rest)) == (
+            b"GET", b"https", b"/p?q", [(b"host", b"h:1"), *rest], False,
+        )  # fmt: skip
+    del keep
+
+
+@pytest.mark.parametrize(
+    "fields,expected",
+    [
+        (  # Host as well: the authority wins nothing, the field stays (RFC 9114 section 4.3.1)
+            [*PSEUDO.items(), (b"host", b"other")],
+            (b"GET", b"https", b"/p?q", [(b"host", b"other")], False),
+        ),
+        (  # no authority
+            [(b":method", b"GET"), (b":scheme", b"http"), (b":path", b"/"), (b"host", b"h")],
+            (b"GET", b"http", b"/", [(b"host", b"h")], False),
+        ),
+        (  # a plain CONNECT has neither scheme nor path (RFC 9114 section 4.4)
+            [(b":method", b"CONNECT"), (b":authority", b"h:1")],
+            (b"CONNECT", b"https", b"", [(b"host", b"h:1")], False),
+        ),
+        (  # extended CONNECT (RFC 9220), the new field behind the four or between them
+            [*PSEUDO.items(), (b":protocol", b"websocket"), (b"accept", b"*")],
+            (b"GET", b"https", b"/p?q", [(b"host", b"h:1"), (b"accept", b"*")], True),
+        ),
+        (
+            [(b":protocol", b"websocket"), *PSEUDO.items()],
+            (b"GET", b"https", b"/p?q", [(b"host", b"h:1")], True),
+        ),
+    ],
+)
+def test_unusual_requests(fields: list[tuple[bytes, bytes]], expected: _batch.Request) -> None:
+    batch, (start,), keep = batch_of(fields)
+    assert batch.request(start, len(fields)) == expected
+    del keep
 
 
 def test_error_of_a_word() -> None:

@@ -9,6 +9,7 @@ can take this one's place without any other noticing.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from itertools import permutations
 from struct import Struct
 from typing import Any, Final
 
@@ -47,6 +48,16 @@ def _known_names() -> list[bytes]:
 
 
 NAMES: Final = _known_names()
+_COLON: Final = ord(":")
+_HOST: Final = b"host"
+_PROTOCOL: Final = b":protocol"
+
+# Where the values of (:method, :scheme, :authority, :path) are when these four come in that order.
+_FOUR: Final = (b":method", b":scheme", b":authority", b":path")
+_ORDERS: Final = {order: tuple(map(order.index, _FOUR)) for order in permutations(_FOUR)}
+
+# Method, scheme, path with query, fields, and whether it is an extended CONNECT.
+Request = tuple[bytes, bytes, bytes, Headers, bool]
 _unpack = ffi.unpack
 _cast = ffi.cast
 _buffer = ffi.buffer
@@ -60,35 +71,79 @@ OP_RESUME: Final = lib.QUICPRO_OP_RESUME
 
 
 class Batch:
-    """One batch of events, unpacked."""
+    """One batch of events, unpacked: all its fields at once, so that a section is only a slice."""
 
-    __slots__ = ("_base", "_fields", "_text", "words")
+    __slots__ = ("_base", "_names", "_pairs", "_values", "words")
 
     def __init__(self, batch: Any) -> None:
         count = batch.field_count
         self.words: list[int] = _unpack(_cast("uint64_t *", batch.events), 8 * batch.event_count)
+        if not count:
+            return
         self._base = int(_cast("uintptr_t", batch.fields))
-        self._fields: list[int] = (
-            _unpack(_cast("uint32_t *", batch.fields), 4 * count) if count else []
-        )
-        self._text: bytes = _buffer(batch.text, batch.text_len)[:] if count else b""
+        fields = memoryview(_buffer(batch.fields, 16 * count)).cast("I")
+        text = _buffer(batch.text, batch.text_len)[:]
+        numbers, sizes = fields[0::4].tolist(), fields[1::4].tolist()
+        if any(sizes):
+            self._names = [
+                text[number : number + size] if size else NAMES[number]
+                for number, size in zip(numbers, sizes, strict=True)
+            ]
+            values = []
+        else:
+            self._names = [NAMES[number] for number in numbers]
+            values = text.split(b"\0")  # one behind each value, none in it
+            values.pop()
+        if len(values) != count:  # names lie between them
+            values = [
+                text[at : at + size]
+                for at, size in zip(fields[2::4].tolist(), fields[3::4].tolist(), strict=True)
+            ]
+        self._values = values
+        self._pairs = list(zip(self._names, self._values, strict=True))
 
     def headers(self, address: int, count: int) -> Headers:
         """The fields of an event, pseudo-header fields first."""
-        words = self._fields
-        text = self._text
-        a = (address - self._base) >> 2
-        b = a + 4 * count
-        return [
-            (text[name : name + size] if size else NAMES[name], text[value : value + length])
-            for name, size, value, length in zip(
-                words[a:b:4],
-                words[a + 1 : b : 4],
-                words[a + 2 : b : 4],
-                words[a + 3 : b : 4],
-                strict=True,
-            )
-        ]
+        if not count:
+            return []
+        a = (address - self._base) >> 4
+        return self._pairs[a : a + count]
+
+    def request(self, address: int, count: int) -> Request:
+        """A request's field section, with the authority as Host in front of the other fields.
+
+        Applications look for the authority under its old name (RFC 9114 section 4.3.1).
+        """
+        a = (address - self._base) >> 4
+        b = a + count
+        names = self._names
+        order = _ORDERS.get(tuple(names[a : a + 4])) if count >= 4 else None
+        headers = self._pairs[a + 4 : b]
+        if order is None or (headers and headers[0][0] == _PROTOCOL):
+            return self._unusual_request(self._pairs[a:b])
+        # The usual case: exactly the four that a request has, in whatever order.
+        values = self._values
+        method, scheme, authority, path = order
+        if _HOST not in names[a + 4 : b]:
+            headers.insert(0, (_HOST, values[a + authority]))
+        return values[a + method], values[a + scheme], values[a + path], headers, False
+
+    @staticmethod
+    def _unusual_request(headers: Headers) -> Request:
+        pseudo = {}
+        while headers and headers[0][0][0] == _COLON:
+            name, value = headers.pop(0)
+            pseudo[name] = value
+        authority = pseudo.get(b":authority")
+        if authority is not None and not any(name == _HOST for name, _ in headers):
+            headers.insert(0, (_HOST, authority))
+        return (
+            pseudo.get(b":method", b""),
+            pseudo.get(b":scheme", b"https"),
+            pseudo.get(b":path", b""),
+            headers,
+            _PROTOCOL in pseudo,
+        )
 
 
 def body(address: int, length: int) -> bytes:

@@ -27,9 +27,7 @@ ASGIApp = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 logger = logging.getLogger("quicpro.asgi")
 
-BODY_PAUSE: Final = (
-    65536  # bytes of a request body that wait for the application; then the peer waits
-)
+BODY_PAUSE: Final = 65536  # bytes of a body that wait for the application; then the peer waits
 RECORD_MAX: Final = 16384  # larger bodies go by a call of their own, without a copy in between
 FIELDS_CACHE: Final = 512  # field sections kept packed
 
@@ -56,8 +54,6 @@ class Exchange:
         "_bodyless",
         "_chunks",
         "_complete",
-        "_finished",
-        "_paused",
         "_reading",
         "_server",
         "_start",
@@ -65,8 +61,10 @@ class Exchange:
         "_waiting",
         "_writing",
         "disconnected",
+        "finished",
         "method",
         "path",
+        "paused",
         "stream",
         "task",
     )
@@ -81,12 +79,12 @@ class Exchange:
         self._complete = fin  # the request was received to its end
         self._chunks: list[bytes] | None = None
         self._waiting = 0  # bytes in _chunks
-        self._paused = False
-        self._reading: list[asyncio.Future[None]] = []
+        self.paused = False
+        self._reading: tuple[asyncio.Future[None], ...] = ()
         self._writing: asyncio.Future[None] | None = None
         self._start: tuple[int, tuple[int, bytes]] | None = None  # status and fields, not sent yet
         self._started = False  # the application sent http.response.start
-        self._finished = False  # and the end of its body
+        self.finished = False  # and the end of its body
         self._bodyless = False
 
     # What the connection has to say.
@@ -94,13 +92,13 @@ class Exchange:
     def on_data(self, data: bytes, fin: bool) -> None:
         if fin:
             self._complete = True
-        if data and not self._finished:
+        if data and not self.finished:
             if self._chunks is None:
                 self._chunks = []
             self._chunks.append(data)
             self._waiting += len(data)
-            if self._waiting > BODY_PAUSE and not self._paused and not fin:
-                self._paused = True
+            if self._waiting > BODY_PAUSE and not self.paused and not fin:
+                self.paused = True
                 self._server.record(_batch.command(_batch.OP_PAUSE, self.stream))
         self._wake_reader()
 
@@ -124,17 +122,17 @@ class Exchange:
         while True:
             if self._chunks:
                 return self._take()
-            if self._complete and not self._finished and self._chunks is None:
+            if self._complete and not self.finished and self._chunks is None:
                 self._chunks = []  # the end was told
                 return dict(_EMPTY)
-            if self.disconnected or self._finished:
+            if self.disconnected or self.finished:
                 return {"type": "http.disconnect"}
             reading = self._server.loop.create_future()
-            self._reading.append(reading)
+            self._reading += (reading,)
             try:
                 await reading
             finally:
-                self._reading.remove(reading)
+                self._reading = tuple(r for r in self._reading if r is not reading)
 
     def _take(self) -> Message:
         chunks = self._chunks
@@ -142,8 +140,8 @@ class Exchange:
         data = chunks[0] if len(chunks) == 1 else b"".join(chunks)
         chunks.clear()
         self._waiting = 0
-        if self._paused:
-            self._paused = False
+        if self.paused:
+            self.paused = False
             self._server.record(_batch.command(_batch.OP_RESUME, self.stream))
         more = not self._complete
         if more:
@@ -155,10 +153,10 @@ class Exchange:
         if kind == "http.response.body":
             if self.disconnected:
                 raise self._gone()
-            if self._finished or not self._started:
+            if self.finished or not self._started:
                 raise RuntimeError(
                     "http.response.body after the response ended"
-                    if self._finished
+                    if self.finished
                     else "http.response.body before http.response.start"
                 )
             data = message.get("body", b"")
@@ -168,9 +166,10 @@ class Exchange:
             if self._start is not None and not more and len(data) <= RECORD_MAX:
                 status, fields = self._start
                 self._start = None
-                self._finished = True
+                self.finished = True
                 self._server.record(_batch.respond(self.stream, status, fields, data, True))
-                self._wake_reader()
+                if self._reading:
+                    self._wake_reader()
                 return
             await self._write(data, not more)
         elif kind == "http.response.start":
@@ -195,7 +194,7 @@ class Exchange:
             server.record(_batch.respond(self.stream, status, fields, b"", False))
         server.driver.submit()
         if fin:
-            self._finished = True
+            self.finished = True
             self._wake_reader()
         while not self.disconnected:
             rc = lib.quicpro_stream_write(
@@ -221,14 +220,14 @@ class Exchange:
 
     def leave(self) -> None:
         """What is left of the request is read and thrown away, so that its sender can finish."""
-        if self._paused and not self.disconnected:
-            self._paused = False
+        if not self.disconnected:
+            self.paused = False
             self._server.record(_batch.command(_batch.OP_RESUME, self.stream))
 
     def finish(self, error: BaseException | None) -> None:
         if self.disconnected:
             return
-        if error is None and self._finished:
+        if error is None and self.finished:
             return
         if error is not None and not isinstance(error, asyncio.CancelledError):
             logger.error("%s %s: the application raised", self.method, self.path, exc_info=error)
@@ -238,7 +237,7 @@ class Exchange:
                 self.method,
                 self.path,
             )
-        if self._finished:
+        if self.finished:
             return
         server = self._server
         if not self._started or self._start is not None:
@@ -246,7 +245,7 @@ class Exchange:
             server.record(_batch.respond(self.stream, 500, _TEXT_FIELDS, text, True))
         else:
             server.record(_batch.command(_batch.OP_RESET, self.stream, H3_INTERNAL_ERROR))
-        self._finished = True
+        self.finished = True
 
 
 class ASGIServer:
@@ -269,21 +268,28 @@ class ASGIServer:
         self._fields: dict[Any, tuple[int, bytes]] = {}
 
     def record(self, record: bytes) -> None:
-        self.driver.records.append(record)
-        self.driver.schedule_flush()
+        driver = self.driver
+        if not driver.records:  # whoever puts the first one there has the flush scheduled
+            driver.schedule_flush()
+        driver.records.append(record)
 
     def pack(self, headers: Any) -> tuple[int, bytes]:
         """A field section, packed; the usual ones are kept."""
+        key: tuple[Any, ...]
         try:
-            key = tuple(map(tuple, headers))
-            known = self._fields.get(key)
+            key = tuple(headers)
+            try:
+                known = self._fields.get(key)
+            except TypeError:  # pairs that are lists
+                key = tuple(map(tuple, key))
+                known = self._fields.get(key)
+            if known is None:
+                known = _batch.pack_fields([(bytes(n).lower(), bytes(v)) for n, v in key])
+                if len(self._fields) >= FIELDS_CACHE:
+                    self._fields.clear()
+                self._fields[key] = known
         except TypeError:
             raise TypeError("headers are an iterable of pairs of bytes") from None
-        if known is None:
-            known = _batch.pack_fields([(bytes(n).lower(), bytes(v)) for n, v in key])
-            if len(self._fields) >= FIELDS_CACHE:
-                self._fields.clear()
-            self._fields[key] = known
         return known
 
     def on_batch(self, raw: Any) -> None:
@@ -323,32 +329,7 @@ class ASGIServer:
     def _on_request(
         self, batch: Batch, conn: int, stream: int, address: int, count: int, fin: int
     ) -> None:
-        headers = batch.headers(address, count)
-        method = raw = b""
-        scheme = "https"
-        authority = None
-        protocol = False
-        at = 0
-        for name, value in headers:
-            if name == b":method":
-                method = value
-            elif name == b":scheme":
-                if value != b"https":
-                    scheme = value.decode("latin-1")
-            elif name == b":authority":
-                authority = value
-            elif name == b":path":
-                raw = value
-            elif name[0] != 0x3A:  # ":"
-                break
-            else:
-                protocol = True
-            at += 1
-        if authority is not None and not any(name == b"host" for name, _ in headers):
-            # Applications look for the authority under its old name (RFC 9114 section 4.3.1).
-            at -= 1
-            headers[at] = (b"host", authority)
-        del headers[:at]
+        method, scheme, raw, headers, protocol = batch.request(address, count)
         path, _, query = raw.partition(b"?")
         text = path.decode("latin-1")
         decoded = unquote(text) if "%" in text else text
@@ -365,7 +346,7 @@ class ASGIServer:
             "asgi": {"version": "3.0", "spec_version": "2.5"},
             "http_version": "3",
             "method": name_,
-            "scheme": scheme,
+            "scheme": "https" if scheme == b"https" else scheme.decode("latin-1"),
             "path": decoded,
             "raw_path": path,
             "query_string": query,
@@ -399,7 +380,8 @@ class ASGIServer:
             exchange.finish(e)
             self.requests.pop(exchange.stream, None)
             raise
-        if error is not None or not exchange._finished:
+        if error is not None or not exchange.finished:
             exchange.finish(error)
-        exchange.leave()
+        if exchange.paused:
+            exchange.leave()
         self.requests.pop(exchange.stream, None)
