@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import socket
 import subprocess
 from pathlib import Path
@@ -207,5 +208,20 @@ def test_beyond_loopback_with_a_certificate(spawn: Spawn, certs: Path) -> None:
     url = process.wait_line("serving").split(" on ")[1].split()[0]
     with Client(cafile=certs / "ca.pem") as client:
         assert client.get(url + "/scope").json()["root_path"] == "/under"
+    process.interrupt()
+    assert process.wait() == 0
+
+
+@pytest.mark.parametrize(
+    "flags,tuned", [((), True), (("--tune-gc",), True), (("--no-tune-gc",), False)]
+)
+def test_garbage_collections_are_fewer(
+    spawn: Spawn, certs: Path, flags: tuple[str, ...], tuned: bool
+) -> None:
+    process, url = serve(spawn, certs, *flags)
+    with Client(cafile=certs / "ca.pem") as client:
+        said = client.get(url + "/gc").json()
+    assert (said["frozen"] > 1000) == tuned
+    assert (said["threshold"] != list(gc.get_threshold())) == tuned
     process.interrupt()
     assert process.wait() == 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import json
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -77,6 +78,9 @@ async def app(scope: dict[str, Any], receive: Receive, send: Send) -> None:
                 await piece(send, b"", False)
         case "status":
             await answer(send, f"status {rest[0]}".encode(), int(rest[0]))
+        case "gc":
+            said = {"frozen": gc.get_freeze_count(), "threshold": gc.get_threshold()}
+            await answer(send, json.dumps(said).encode())
         case "never":  # no answer until the client gives up
             await gone(receive)
         case "forever":  # an answer without an end
