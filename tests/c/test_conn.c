@@ -63,6 +63,7 @@ static void test_every_end_has_its_error_and_text(void)
         const char *says;
     } row[] = {
         {QP_ENGINE_POISONED, {0}, 0, false, QUICPRO_EENGINE, "panicked somewhere"},
+        {QP_ENGINE_POISONED | QP_ENGINE_NO_MEMORY, {0}, 0, false, QUICPRO_ENOMEM, "memory"},
         {QP_ENGINE_TIMED_OUT | QP_ENGINE_ESTABLISHED, {0}, 0, false, QUICPRO_EIDLE, "idle"},
         {QP_ENGINE_TIMED_OUT, {0}, 0, false, QUICPRO_EHANDSHAKE, "handshake"},
         {QP_ENGINE_CLOSED, {0}, QUICPRO_EVERSION, false, QUICPRO_EVERSION, "version"},

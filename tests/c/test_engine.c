@@ -1,17 +1,24 @@
 #include "exchange.h"
 
+#include "oom.h"
+
 #include <fcntl.h>
+#include <sys/resource.h>
 #include <sys/un.h>
+#include <sys/wait.h>
 
 #include "loop/loop.h"
 
 static void test_layouts_agree(void)
 {
-    size_t rust[3] = {0};
+    size_t rust[QP_ENGINE_LAYOUTS] = {0};
     qp_engine_layout(rust);
     CHECK_U64(rust[0], ==, sizeof(struct qp_engine_params));
     CHECK_U64(rust[1], ==, sizeof(struct qp_engine_error));
     CHECK_U64(rust[2], ==, sizeof(struct qp_engine_stats));
+    CHECK_U64(rust[3], ==, sizeof(struct qp_engine_path));
+    CHECK_U64(rust[4], ==, sizeof(struct qp_engine_peer_params));
+    CHECK_U64(rust[5], ==, sizeof(struct qp_engine_ids));
 }
 
 static struct qp_link *link_at(quicpro_loop *loop, size_t nth)
@@ -38,7 +45,8 @@ static void test_errors_have_our_numbers(void)
     struct qp_link *link = link_at(p.client_loop, 0);
     const struct qp_engine_ops *e = link->conn.engine;
     qp_engine_conn *c = link->conn.impl;
-    CHECK_INT(e->accept(&none, link->endpoint->factory.config, byte, 1, (struct sockaddr *)&local,
+    const struct qp_engine_ids ids = {.scid = byte, .scid_len = 1};
+    CHECK_INT(e->accept(&none, link->endpoint->factory.config, &ids, (struct sockaddr *)&local,
                         (struct sockaddr *)&local),
               ==, QUICPRO_EINVAL);
     CHECK(none == NULL);
@@ -51,14 +59,14 @@ static void test_errors_have_our_numbers(void)
     CHECK_INT(e->stream_recv(c, 0, byte, 1, &fin, &code), ==, QUICPRO_EAGAIN);
     CHECK_INT(e->stream_reset_write(c, 0, 0x10c), ==, 0);
     CHECK_INT(e->stream_reset_write(c, 0, 0x10c), ==, QUICPRO_EAGAIN);
-    CHECK_U64(e->streams_left_bidi(c), ==, 99);
+    CHECK_U64(e->streams_left(c, 1), ==, 99);
     CHECK_INT(e->close(c, 1, 0x100, byte, 0), ==, 0);
     CHECK_INT(e->close(c, 1, 0x100, byte, 0), ==, QUICPRO_EAGAIN);
     CHECK(e->flags(c) & QP_ENGINE_LOCAL_ERROR);
     CHECK_INT(qp_engine_panic_for_test(c), ==, QUICPRO_EENGINE);
     CHECK_INT(e->close(c, 1, 0x100, byte, 0), ==, QUICPRO_EENGINE);
     CHECK_INT(e->stream_send(c, 0, byte, 1, 0, &code), ==, QUICPRO_EENGINE);
-    CHECK_U64(e->timeout(c), ==, UINT64_MAX);
+    CHECK_U64(e->expiry(c), ==, UINT64_MAX);
     CHECK_U64(e->flags(c), ==, QP_ENGINE_POISONED | QP_ENGINE_CLOSED);
     pair_done(&p);
 }
@@ -148,6 +156,68 @@ static void test_a_panic_ends_one_connection(void)
     unlink(path);
 }
 
+#ifdef OOM_POSSIBLE
+static rlim_t address_space(void)
+{
+    unsigned long pages = 0;
+    FILE *f = fopen("/proc/self/statm", "r");
+    if (f == NULL || fscanf(f, "%lu", &pages) != 1)
+        abort();
+    fclose(f);
+    return pages * (rlim_t)sysconf(_SC_PAGESIZE);
+}
+
+/* In a child: exchanges with `room` bytes of memory left. 0: all was well; 1: it said that memory
+ * ran out; 2: anything else. */
+static int exchange_with_little_memory(rlim_t room)
+{
+    struct pair p;
+    struct exchanges all;
+    struct exchange x[80];
+    exchange_open(&p, &all, COUNTOF(x));
+    const struct rlimit limit = {address_space() + room, address_space() + room};
+    if (setrlimit(RLIMIT_AS, &limit) < 0)
+        return 2;
+    quicpro_tstamp end = quicpro_now() + PAIR_DEADLINE_S * QUICPRO_SECOND;
+    for (size_t i = 0; i < COUNTOF(x); i++)
+        if (exchange_get(&p, &x[i], 300000, (uint8_t)i) == QUICPRO_ENOMEM)
+            return 1;
+    while (!all.finished && p.closed == 0 && quicpro_server_connections(p.server) != 0) {
+        pair_step(&p);
+        if (quicpro_now() > end)
+            return 2;
+    }
+    const bool ended = p.closed != 0 || quicpro_server_connections(p.server) == 0;
+    for (size_t i = 0; i < COUNTOF(x); i++)
+        if (!ended && !exchange_good(&x[i]))
+            return 2;
+    return ended;
+}
+#endif
+
+/* Rust's way to treat a failed allocation is to end the process; ours is to end the connection. */
+static void test_running_out_of_memory_ends_no_process(void)
+{
+#ifndef OOM_POSSIBLE
+    check_skip("a sanitizer needs the address space");
+#else
+    unsigned count[4] = {0};
+    for (rlim_t room = 0; room < 24 << 20; room += 600000) {
+        int status = 0;
+        fflush(stdout);
+        pid_t child = fork();
+        if (child == 0)
+            _exit(exchange_with_little_memory(room));
+        CHECK_INT(waitpid(child, &status, 0), ==, child);
+        if (!CHECK(WIFEXITED(status) && WEXITSTATUS(status) != 2))
+            printf("#   with %lu bytes left: status 0x%x\n", (unsigned long)room, status);
+        else
+            count[WEXITSTATUS(status) & 3]++;
+    }
+    CHECK(count[0] != 0 && count[1] + count[EXCHANGE_NO_MEMORY] != 0);
+#endif
+}
+
 int main(void)
 {
     static const struct check_test tests[] = {
@@ -155,6 +225,7 @@ int main(void)
         TEST(test_errors_have_our_numbers),
         TEST(test_garbage_for_a_connection),
         TEST(test_a_panic_ends_one_connection),
+        TEST(test_running_out_of_memory_ends_no_process),
     };
     return RUN(tests);
 }

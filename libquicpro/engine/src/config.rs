@@ -5,6 +5,7 @@ use crate::guard;
 use boring::ssl::SslContextBuilder;
 use libc::{c_int, c_void};
 use quiche::CongestionControlAlgorithm as Cc;
+use std::time::Duration;
 
 pub struct Config(pub quiche::Config);
 
@@ -24,6 +25,20 @@ pub struct Params {
     active_connection_id_limit: u64,
     initial_cwnd_packets: u64,
     cc: u64,
+    max_recv_udp_payload_bytes: u64,
+    max_ack_delay_ms: u64,
+    ack_delay_exponent: u64,
+    initial_rtt_ms: u64,
+    max_amplification_factor: u64,
+    max_pacing_rate_mbps: u64,
+    dgram_recv_queue: u64,
+    dgram_send_queue: u64,
+    disable_active_migration: u64,
+    hystart: u64,
+    pacing: u64,
+    grease: u64,
+    pmtud: u64,
+    early_data: u64,
 }
 
 extern "C" {
@@ -67,7 +82,29 @@ pub unsafe extern "C" fn qp_engine_config_new(
         c.set_active_connection_id_limit(params.active_connection_id_limit);
         c.set_initial_congestion_window_packets(params.initial_cwnd_packets as usize);
         c.set_cc_algorithm(cc);
-        c.enable_pacing(false);
+        c.set_max_recv_udp_payload_size(params.max_recv_udp_payload_bytes as usize);
+        c.set_max_ack_delay(params.max_ack_delay_ms);
+        c.set_ack_delay_exponent(params.ack_delay_exponent);
+        c.set_initial_rtt(Duration::from_millis(params.initial_rtt_ms));
+        c.set_max_amplification_factor(params.max_amplification_factor as usize);
+        if params.max_pacing_rate_mbps != 0 {
+            c.set_max_pacing_rate(params.max_pacing_rate_mbps);
+        }
+        if params.dgram_recv_queue != 0 || params.dgram_send_queue != 0 {
+            c.enable_dgram(
+                true,
+                params.dgram_recv_queue as usize,
+                params.dgram_send_queue as usize,
+            );
+        }
+        c.set_disable_active_migration(params.disable_active_migration != 0);
+        c.enable_hystart(params.hystart != 0);
+        c.enable_pacing(params.pacing != 0);
+        c.grease(params.grease != 0);
+        c.discover_pmtu(params.pmtud != 0);
+        if params.early_data != 0 {
+            c.enable_early_data();
+        }
         Some(Config(c))
     });
     match made.flatten() {

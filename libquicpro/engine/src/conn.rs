@@ -2,14 +2,18 @@
 
 use crate::config::{Config, Params};
 use crate::error::{self, EENGINE, EINVAL};
-use crate::{addr, guard};
+use crate::path::Path;
+use crate::stats::{PeerParams, Stats};
+use crate::{addr, clock, guard, reserve};
 use libc::{c_int, c_void, sockaddr};
 use quiche::{ConnectionId, Error, RecvInfo};
 use std::net::SocketAddr;
+use std::time::{Duration, Instant};
 
 pub struct Conn {
     inner: quiche::Connection,
     poisoned: bool,
+    no_memory: bool,
 }
 
 impl Conn {
@@ -20,7 +24,14 @@ impl Conn {
             return neutral;
         }
         let inner = &mut self.inner;
-        match guard::catch(|| f(inner)) {
+        let result = guard::catch(|| f(inner));
+        if reserve::taken() {
+            self.no_memory = true;
+            self.poisoned = true;
+            reserve::keep();
+            return neutral;
+        }
+        match result {
             Some(value) => value,
             None => {
                 self.poisoned = true;
@@ -49,35 +60,29 @@ pub struct CloseInfo {
     found: u32,
 }
 
-/// `struct qp_engine_stats`
+/// `struct qp_engine_ids`
 #[repr(C)]
-#[derive(Default)]
-pub struct Stats {
-    packets_in: u64,
-    packets_out: u64,
-    packets_lost: u64,
-    bytes_in: u64,
-    bytes_out: u64,
-    rtt_ns: u64,
-    min_rtt_ns: u64,
-    cwnd_bytes: u64,
-    resets_in: u64,
-    stops_in: u64,
+pub struct Ids {
+    scid: *const u8,
+    scid_len: usize,
+    odcid: *const u8,
+    odcid_len: usize,
+    reset_token: *const u8,
 }
 
 /// SAFETY: as qp_engine_accept() in the header.
 unsafe fn make(
     ret: *mut *mut Conn,
     config: *mut Config,
-    scid: (*const u8, usize),
+    ids: *const Ids,
     path: (*const sockaddr, *const sockaddr),
     server: bool,
 ) -> c_int {
     // SAFETY: the caller's pointers are valid for the call.
-    let (config, scid, local, peer) = unsafe {
+    let (config, ids, local, peer) = unsafe {
         (
             &mut (*config).0,
-            std::slice::from_raw_parts(scid.0, scid.1),
+            &*ids,
             addr::read(path.0),
             addr::read(path.1),
         )
@@ -85,10 +90,21 @@ unsafe fn make(
     let (Some(local), Some(peer)) = (local, peer) else {
         return EINVAL;
     };
-    let scid = ConnectionId::from_ref(scid);
+    // SAFETY: the lengths belong to the pointers; a token has 16 bytes.
+    let (scid, odcid, token) = unsafe {
+        (
+            ConnectionId::from_ref(std::slice::from_raw_parts(ids.scid, ids.scid_len)),
+            (ids.odcid_len != 0).then(|| {
+                ConnectionId::from_ref(std::slice::from_raw_parts(ids.odcid, ids.odcid_len))
+            }),
+            (!ids.reset_token.is_null()).then(|| read_token(ids.reset_token)),
+        )
+    };
+    reserve::keep();
     let made = guard::catch(|| {
         if server {
-            quiche::accept(&scid, None, local, peer, config)
+            config.set_stateless_reset_token(token);
+            quiche::accept(&scid, odcid.as_ref(), local, peer, config)
         } else {
             quiche::connect(None, &scid, local, peer, config)
         }
@@ -98,6 +114,7 @@ unsafe fn make(
             let conn = Box::new(Conn {
                 inner,
                 poisoned: false,
+                no_memory: false,
             });
             // SAFETY: ret is the caller's pointer variable.
             unsafe { *ret = Box::into_raw(conn) };
@@ -108,30 +125,34 @@ unsafe fn make(
     }
 }
 
+/// A stateless reset token, as quiche wants it. SAFETY: `token` has 16 bytes.
+pub unsafe fn read_token(token: *const u8) -> u128 {
+    // SAFETY: as above.
+    u128::from_be_bytes(unsafe { *token.cast::<[u8; 16]>() })
+}
+
 #[no_mangle]
 pub unsafe extern "C" fn qp_engine_accept(
     ret: *mut *mut Conn,
     config: *mut Config,
-    scid: *const u8,
-    scid_len: usize,
+    ids: *const Ids,
     local: *const sockaddr,
     peer: *const sockaddr,
 ) -> c_int {
     // SAFETY: handed on.
-    unsafe { make(ret, config, (scid, scid_len), (local, peer), true) }
+    unsafe { make(ret, config, ids, (local, peer), true) }
 }
 
 #[no_mangle]
 pub unsafe extern "C" fn qp_engine_connect(
     ret: *mut *mut Conn,
     config: *mut Config,
-    scid: *const u8,
-    scid_len: usize,
+    ids: *const Ids,
     local: *const sockaddr,
     peer: *const sockaddr,
 ) -> c_int {
     // SAFETY: handed on.
-    unsafe { make(ret, config, (scid, scid_len), (local, peer), false) }
+    unsafe { make(ret, config, ids, (local, peer), false) }
 }
 
 #[no_mangle]
@@ -181,6 +202,8 @@ pub unsafe extern "C" fn qp_engine_recv(
                 Err(_) => {}
             }
         }
+        let released = c.release_left_paths();
+        debug_assert!(released.is_ok());
         result
     })
 }
@@ -195,20 +218,28 @@ pub unsafe extern "C" fn qp_engine_send(
     max: usize,
     local: *mut sockaddr,
     peer: *mut sockaddr,
+    at: *mut u64,
 ) -> c_int {
     // SAFETY: the caller's buffers have the sizes it names.
-    let (conn, out, lens) = unsafe {
+    let (conn, out, lens, at) = unsafe {
         (
             &mut *conn,
             std::slice::from_raw_parts_mut(out, cap),
             std::slice::from_raw_parts_mut(lens, max),
+            &mut *at,
         )
     };
+    *at = 0;
     let mut path: Option<(SocketAddr, SocketAddr)> = None;
     let made = conn.guarded(EENGINE, |c| {
         let mut used = 0;
         let mut count = 0;
+        let now = quiche::clock::now();
         while count < max && cap - used >= payload {
+            if let Some(release) = release_time(c, now) {
+                *at = clock::nanoseconds(release);
+                break;
+            }
             let (from, to) = path.map_or((None, None), |(from, to)| (Some(from), Some(to)));
             match c.send_on_path(&mut out[used..used + payload], from, to) {
                 Ok((len, info)) => {
@@ -237,13 +268,40 @@ pub unsafe extern "C" fn qp_engine_send(
     made
 }
 
+/// When the next packet may be made, if the congestion controller wants it later than now. Packets
+/// that are due within a little while go at once: a timer for each would cost more than it gives.
+fn release_time(c: &quiche::Connection, now: Instant) -> Option<Instant> {
+    const NEAR: Duration = Duration::from_micros(500);
+    if !c.pacing_enabled() || !c.is_established() {
+        return None;
+    }
+    c.get_next_release_time()?.time(now + NEAR)
+}
+
 #[no_mangle]
-pub unsafe extern "C" fn qp_engine_timeout(conn: *mut Conn) -> u64 {
+pub unsafe extern "C" fn qp_engine_paces(conn: *const Conn) -> c_int {
+    // SAFETY: a live connection.
+    let conn = unsafe { &*conn };
+    conn.peek(0, |c| {
+        (c.pacing_enabled() && c.gcongestion_enabled() == Some(true)).into()
+    })
+}
+
+#[no_mangle]
+pub unsafe extern "C" fn qp_engine_expiry(conn: *mut Conn) -> u64 {
     // SAFETY: a live connection.
     let conn = unsafe { &*conn };
     conn.peek(u64::MAX, |c| {
-        c.timeout()
-            .map_or(u64::MAX, |d| d.as_nanos().try_into().unwrap_or(u64::MAX))
+        c.timeout_instant().map_or(u64::MAX, clock::nanoseconds)
+    })
+}
+
+#[no_mangle]
+pub unsafe extern "C" fn qp_engine_ping(conn: *mut Conn) -> c_int {
+    // SAFETY: a live connection.
+    let conn = unsafe { &mut *conn };
+    conn.guarded(EENGINE, |c| {
+        c.send_ack_eliciting().map_or_else(error::code, |()| 0)
     })
 }
 
@@ -284,7 +342,9 @@ pub unsafe extern "C" fn qp_engine_flags(conn: *const Conn) -> u32 {
     // SAFETY: a live connection.
     let conn = unsafe { &*conn };
     const POISONED: u32 = 64;
-    conn.peek(POISONED | 4, |c| {
+    const NO_MEMORY: u32 = 512;
+    let poisoned = POISONED | 4 | if conn.no_memory { NO_MEMORY } else { 0 };
+    conn.peek(poisoned, |c| {
         u32::from(c.is_established())
             | u32::from(c.is_draining()) << 1
             | u32::from(c.is_closed()) << 2
@@ -318,44 +378,6 @@ pub unsafe extern "C" fn qp_engine_get_error(conn: *const Conn, ret: *mut CloseI
 }
 
 #[no_mangle]
-pub unsafe extern "C" fn qp_engine_get_stats(conn: *const Conn, ret: *mut Stats) {
-    // SAFETY: a live connection, the caller's struct.
-    let (conn, ret) = unsafe { (&*conn, &mut *ret) };
-    *ret = conn.peek(Stats::default(), |c| {
-        let s = c.stats();
-        let mut stats = Stats {
-            packets_in: s.recv as u64,
-            packets_out: s.sent as u64,
-            packets_lost: s.lost as u64,
-            bytes_in: s.recv_bytes,
-            bytes_out: s.sent_bytes,
-            resets_in: s.reset_stream_count_remote,
-            stops_in: s.stopped_stream_count_remote,
-            ..Stats::default()
-        };
-        if let Some(p) = c.path_stats().find(|p| p.active) {
-            stats.rtt_ns = p.rtt.as_nanos() as u64;
-            stats.min_rtt_ns = p.min_rtt.map_or(0, |d| d.as_nanos() as u64);
-            stats.cwnd_bytes = p.cwnd as u64;
-        }
-        stats
-    });
-}
-
-#[no_mangle]
-pub unsafe extern "C" fn qp_engine_drain_events(conn: *mut Conn) -> c_int {
-    // SAFETY: a live connection.
-    let conn = unsafe { &mut *conn };
-    conn.guarded(0, |c| {
-        let mut count = 0;
-        while c.path_event_next().is_some() || c.retired_scid_next().is_some() {
-            count += 1;
-        }
-        count
-    })
-}
-
-#[no_mangle]
 pub unsafe extern "C" fn qp_engine_panic_for_test(conn: *mut Conn) -> c_int {
     // SAFETY: a live connection.
     let conn = unsafe { &mut *conn };
@@ -368,7 +390,10 @@ pub unsafe extern "C" fn qp_engine_layout(ret: *mut usize) {
         std::mem::size_of::<Params>(),
         std::mem::size_of::<CloseInfo>(),
         std::mem::size_of::<Stats>(),
+        std::mem::size_of::<Path>(),
+        std::mem::size_of::<PeerParams>(),
+        std::mem::size_of::<Ids>(),
     ];
-    // SAFETY: the caller's array has three elements.
+    // SAFETY: the caller's array has QP_ENGINE_LAYOUTS elements.
     unsafe { std::ptr::copy_nonoverlapping(sizes.as_ptr(), ret, sizes.len()) };
 }

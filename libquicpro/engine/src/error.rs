@@ -5,9 +5,11 @@ use libc::c_int;
 // The values of quicpro/base.h; tests/c/test_engine.c compares them.
 pub const EINVAL: c_int = -libc::EINVAL;
 pub const EAGAIN: c_int = -libc::EAGAIN;
+pub const E2BIG: c_int = -libc::E2BIG;
 pub const ESTALE: c_int = -1000;
 pub const EPROTO: c_int = -1001;
 pub const EENGINE: c_int = -1002;
+pub const ESTATE: c_int = -1003;
 pub const ELIMIT: c_int = -1004;
 pub const ETLS: c_int = -1005;
 pub const ERESET: c_int = -1011;

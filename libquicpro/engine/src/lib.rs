@@ -7,10 +7,16 @@
 #![deny(unsafe_op_in_unsafe_fn)]
 
 mod addr;
+mod clock;
 mod config;
 mod conn;
+mod dgram;
 mod error;
 mod guard;
+mod path;
+mod reserve;
+mod session;
+mod stats;
 mod stream;
 
 /// Keeps nghttp3 in the link: C code calls it directly.
@@ -19,7 +25,11 @@ pub use nghttp3_sys as _nghttp3;
 
 #[cfg(feature = "mimalloc")]
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: reserve::Reserving<mimalloc::MiMalloc> = reserve::Reserving(mimalloc::MiMalloc);
+
+#[cfg(not(feature = "mimalloc"))]
+#[global_allocator]
+static ALLOCATOR: reserve::Reserving<std::alloc::System> = reserve::Reserving(std::alloc::System);
 
 #[allow(non_upper_case_globals, missing_docs)]
 mod abi {

@@ -137,8 +137,29 @@ pub unsafe extern "C" fn qp_engine_stream_reset_write(
 }
 
 #[no_mangle]
-pub unsafe extern "C" fn qp_engine_streams_left_bidi(conn: *const Conn) -> u64 {
+pub unsafe extern "C" fn qp_engine_stream_priority(
+    conn: *mut Conn,
+    id: u64,
+    urgency: u8,
+    incremental: c_int,
+) -> c_int {
+    // SAFETY: see above.
+    let conn = unsafe { &mut *conn };
+    conn.guarded(EENGINE, |c| {
+        c.stream_priority(id, urgency, incremental != 0)
+            .map_or_else(error::code, |()| 0)
+    })
+}
+
+#[no_mangle]
+pub unsafe extern "C" fn qp_engine_streams_left(conn: *const Conn, bidi: c_int) -> u64 {
     // SAFETY: see above.
     let conn = unsafe { &*conn };
-    conn.peek(0, |c| c.peer_streams_left_bidi())
+    conn.peek(0, |c| {
+        if bidi != 0 {
+            c.peer_streams_left_bidi()
+        } else {
+            c.peer_streams_left_uni()
+        }
+    })
 }

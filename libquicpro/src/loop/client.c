@@ -4,8 +4,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "os/clock.h"
-
 struct quicpro_client {
     struct qp_endpoint endpoint;
 };
@@ -46,7 +44,7 @@ static void end(struct qp_link *link, int error, const char *text)
 static void forget_address(struct qp_link *link)
 {
     if (link->conn.impl != NULL) {
-        qp_cid_map_remove(&link->loop->cids, link->conn.scid, QP_CID_LEN);
+        qp_link_forget_cids(link);
         qp_heap_set(&link->loop->timers, &link->timer, QUICPRO_FOREVER);
         qp_conn_done(&link->conn);
     }
@@ -75,7 +73,8 @@ static int try_address(struct qp_link *link, const struct qp_addr *peer, quicpro
     link->local = link->port->socket.local;
     link->peer = *peer;
     qp_link_make_cid(loop, scid);
-    r = qp_conn_connect(&link->conn, &link->endpoint->factory, scid, &link->local.sa, &peer->sa,
+    const struct qp_engine_ids ids = {.scid = scid, .scid_len = QP_CID_LEN};
+    r = qp_conn_connect(&link->conn, &link->endpoint->factory, &ids, &link->local.sa, &peer->sa,
                         link->target->host);
     if (r < 0)
         return r;
@@ -171,7 +170,7 @@ int quicpro_client_connect(quicpro_client *client, const char *host, uint16_t po
     link->h3.user = user;
     if (qp_resolve_literal(&target->result.addr[0], target->host, port)) {
         target->result.count = 1;
-        resolved(link, qp_clock_now());
+        resolved(link, qp_loop_now(loop));
     } else {
         r = qp_resolve_start(&target->resolve, target->host, port,
                              loop->udp->wake_fd(loop->poller));

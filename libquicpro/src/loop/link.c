@@ -66,7 +66,7 @@ void qp_link_free(struct qp_link *link)
     }
     if (link->conn.impl != NULL) {
         qp_h3_done(&link->h3);
-        qp_cid_map_remove(&loop->cids, link->conn.scid, QP_CID_LEN);
+        qp_link_forget_cids(link);
         forget_odcid(link);
         qp_conn_done(&link->conn);
     }
@@ -216,10 +216,10 @@ void qp_link_process(struct qp_link *link, quicpro_tstamp now)
     if (link->conn.impl == NULL || link->state == QP_LINK_ENDED)
         return;
     const struct qp_engine_ops *engine = link->conn.engine;
-    engine->drain_events(link->conn.impl);
     if (link->state == QP_LINK_HANDSHAKE &&
         (engine->flags(link->conn.impl) & QP_ENGINE_ESTABLISHED))
         established(link);
+    qp_link_update_paths(link);
     if (link->state == QP_LINK_OPEN)
         qp_h3_read(&link->h3, now, READ_MAX);
     report_end(link, now);
@@ -251,7 +251,7 @@ static bool send_all(struct qp_link *link, size_t max_bytes)
     uint16_t lens[MAX_SEGMENTS];
     for (size_t total = 0; total < max_bytes;) {
         int n = engine->send(link->conn.impl, link->loop->out, QP_OUT_BYTES, payload, lens,
-                             MAX_SEGMENTS, &local.sa, &peer.sa);
+                             MAX_SEGMENTS, &local.sa, &peer.sa, &link->release_at);
         if (n <= 0)
             return false;
         for (int i = 0; i < n; i++)
@@ -262,12 +262,13 @@ static bool send_all(struct qp_link *link, size_t max_bytes)
     return true;
 }
 
-static void set_timer(struct qp_link *link, quicpro_tstamp now)
+static void set_timer(struct qp_link *link)
 {
-    uint64_t span = link->conn.engine->timeout(link->conn.impl);
-    quicpro_tstamp at = span == UINT64_MAX ? QUICPRO_FOREVER : now + span;
+    quicpro_tstamp at = link->conn.engine->expiry(link->conn.impl);
     if (link->state == QP_LINK_HANDSHAKE && link->handshake_until < at)
         at = link->handshake_until;
+    if (link->release_at != 0 && link->release_at < at)
+        at = link->release_at;
     qp_heap_set(&link->loop->timers, &link->timer, at);
 }
 
@@ -309,7 +310,7 @@ bool qp_link_flush(struct qp_link *link, quicpro_tstamp now)
         qp_link_free(link);
         return false;
     }
-    set_timer(link, now);
+    set_timer(link);
     return more || (end && link->state != QP_LINK_ENDED); /* the next run reports it */
 }
 

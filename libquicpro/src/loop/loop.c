@@ -21,6 +21,13 @@ int qp_loop_fail(struct quicpro_loop *loop, int error, const char *format, ...)
     return error;
 }
 
+quicpro_tstamp qp_loop_now(struct quicpro_loop *loop)
+{
+    loop->now = qp_clock_now();
+    qp_engine_quiche.set_now(loop->now);
+    return loop->now;
+}
+
 static bool ours(const quicpro_loop *loop)
 {
     return qp_fork_guard_is_ours(loop->guard);
@@ -41,6 +48,7 @@ int quicpro_loop_new(quicpro_loop **ret, const quicpro_config *config)
     }
     qp_random(key, sizeof(key));
     qp_random(&loop->cid_layout.k, 1);
+    qp_random(loop->reset_key, sizeof(loop->reset_key));
     loop->udp = &qp_udp_epoll;
     loop->dirty_tail = &loop->dirty;
     qp_batch_init(&loop->batch);
@@ -135,7 +143,7 @@ int quicpro_loop_run(quicpro_loop *loop, size_t budget, const quicpro_batch **re
         return QUICPRO_EINVAL;
     if (!ours(loop))
         return QUICPRO_EFORK;
-    quicpro_tstamp now = qp_clock_now();
+    quicpro_tstamp now = qp_loop_now(loop);
     if (budget == 0)
         budget = DEFAULT_BUDGET;
     loop->again = false;
@@ -156,7 +164,7 @@ int quicpro_loop_flush(quicpro_loop *loop)
     if (!ours(loop))
         return QUICPRO_EFORK;
     if (loop->dirty != NULL) {
-        quicpro_tstamp now = qp_clock_now();
+        quicpro_tstamp now = qp_loop_now(loop);
         struct qp_link *link = loop->dirty;
         loop->dirty = NULL;
         loop->dirty_tail = &loop->dirty;

@@ -25,6 +25,7 @@
 #include "os/udp.h"
 #include "quic/cid.h"
 #include "quic/conn.h"
+#include "quic/reset.h"
 
 /* A socket of an endpoint, with the one train the kernel did not take: packets that are made count
  * as sent, so they wait here, and nothing more is made for this socket until they are gone. */
@@ -75,7 +76,10 @@ struct qp_link {
     struct qp_target *target; /* client */
     char *close_reason;       /* asked to close: once what is ready has been sent */
     uint64_t close_code;
-    bool close_tried; /* the engine was asked for its closing packet */
+    bool close_tried;            /* the engine was asked for its closing packet */
+    quicpro_tstamp release_at;   /* when the congestion controller lets more packets go; 0: now */
+    uint8_t (*cids)[QP_CID_LEN]; /* malloc'd: IDs of ours besides the first one */
+    size_t cid_count;
 };
 
 /* Where a client's link wants to go. */
@@ -101,8 +105,10 @@ struct quicpro_loop {
     struct qp_link *dirty, **dirty_tail;
     size_t resolving;
     uint8_t *out; /* QP_OUT_BYTES, where packets are made */
+    uint8_t reset_key[QP_RESET_KEY_LEN];
     struct qp_cid_layout cid_layout;
-    bool again; /* run has work although nothing is ready */
+    quicpro_tstamp now; /* when run or flush began */
+    bool again;         /* run has work although nothing is ready */
     struct qp_log log;
     char error[256];
     uint64_t wakeups, datagrams_in, datagrams_out, bytes_in, bytes_out, dropped_in, send_blocked;
@@ -113,7 +119,9 @@ enum { QP_OUT_BYTES = 65536 };
 
 #define QP_LINK_OF_TIMER(t) ((struct qp_link *)((char *)(t)-offsetof(struct qp_link, timer)))
 
-/* loop.c: keeps one line for quicpro_loop_error(); returns error. */
+/* loop.c: reads the clock, for the loop and for engine calls from here on. */
+quicpro_tstamp qp_loop_now(struct quicpro_loop *loop);
+/* Keeps one line for quicpro_loop_error(); returns error. */
 __attribute__((format(printf, 3, 4))) int qp_loop_fail(struct quicpro_loop *loop, int error,
                                                        const char *format, ...);
 
@@ -137,6 +145,12 @@ void qp_link_on_timer(struct qp_link *link, quicpro_tstamp now);
 void qp_link_close(struct qp_link *link, uint64_t code, const char *reason);
 /* Reports the end of a connection: streams first, then CLOSED. */
 void qp_link_end(struct qp_link *link, const struct qp_conn_close *close);
+
+/* paths.c */
+/* What the engine has to say of paths and connection IDs; keeps the peer supplied with IDs. */
+void qp_link_update_paths(struct qp_link *link);
+/* Takes all IDs of ours out of the loop's map. */
+void qp_link_forget_cids(struct qp_link *link);
 
 /* port.c */
 struct qp_port *qp_port_new(struct qp_endpoint *endpoint);

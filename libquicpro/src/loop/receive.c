@@ -30,7 +30,7 @@ static struct qp_link *accept_link(struct qp_port *port, const struct qp_udp_tra
 {
     struct qp_endpoint *endpoint = port->endpoint;
     struct quicpro_loop *loop = endpoint->loop;
-    uint8_t scid[QP_CID_LEN];
+    uint8_t scid[QP_CID_LEN], token[QP_RESET_TOKEN_LEN];
     if (!endpoint->server || packet->type == QP_PACKET_SHORT)
         return NULL;
     /* "A server MUST discard an Initial packet that is carried in a UDP datagram with a payload
@@ -50,10 +50,12 @@ static struct qp_link *accept_link(struct qp_port *port, const struct qp_udp_tra
     if (link == NULL)
         return NULL;
     qp_link_make_cid(loop, scid);
+    qp_reset_token(token, loop->reset_key, scid);
+    const struct qp_engine_ids ids = {.scid = scid, .scid_len = QP_CID_LEN, .reset_token = token};
     link->port = port;
     link->local = train->local;
     link->peer = train->peer;
-    if (qp_conn_accept(&link->conn, &endpoint->factory, scid, &train->local.sa, &train->peer.sa) <
+    if (qp_conn_accept(&link->conn, &endpoint->factory, &ids, &train->local.sa, &train->peer.sa) <
             0 ||
         qp_link_add_cid(link, scid, QP_CID_LEN) < 0) {
         qp_link_free(link);

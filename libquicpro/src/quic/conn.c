@@ -14,7 +14,12 @@ enum {
     /* Windows grow with use up to this multiple of the configured ones; memory a peer can make us
      * hold is bounded by the connection's. */
     WINDOW_GROWTH = 2,
-    ACTIVE_CONNECTION_IDS = 2,
+    ACTIVE_CONNECTION_IDS = 4,    /* one for each path, and one to move on to */
+    MAX_RECV_UDP_PAYLOAD = 65527, /* as large as a datagram gets (RFC 9000 section 18.2) */
+    MAX_ACK_DELAY_MS = 25,        /* these are the RFC's defaults (sections 18.2, 8.1) */
+    ACK_DELAY_EXPONENT = 3,
+    INITIAL_RTT_MS = 333, /* RFC 9002 section 6.2.2 */
+    AMPLIFICATION_FACTOR = 3,
 };
 
 enum {
@@ -41,6 +46,13 @@ int qp_conn_factory_init(struct qp_conn_factory *factory, const struct qp_engine
         .active_connection_id_limit = ACTIVE_CONNECTION_IDS,
         .initial_cwnd_packets = options->initial_cwnd_packets,
         .cc = options->congestion_control,
+        .max_recv_udp_payload_bytes = MAX_RECV_UDP_PAYLOAD,
+        .max_ack_delay_ms = MAX_ACK_DELAY_MS,
+        .ack_delay_exponent = ACK_DELAY_EXPONENT,
+        .initial_rtt_ms = INITIAL_RTT_MS,
+        .max_amplification_factor = AMPLIFICATION_FACTOR,
+        .hystart = 1,
+        .grease = 1,
     };
     qp_engine_config *config;
     int r = engine->config_new(&config, tls, &params);
@@ -60,25 +72,25 @@ void qp_conn_factory_done(struct qp_conn_factory *factory)
 }
 
 int qp_conn_accept(struct qp_conn *conn, struct qp_conn_factory *factory,
-                   const uint8_t scid[QP_CID_LEN], const struct sockaddr *local,
+                   const struct qp_engine_ids *ids, const struct sockaddr *local,
                    const struct sockaddr *peer)
 {
     qp_engine_conn *impl;
-    int r = factory->engine->accept(&impl, factory->config, scid, QP_CID_LEN, local, peer);
+    int r = factory->engine->accept(&impl, factory->config, ids, local, peer);
     if (r < 0)
         return r;
     qp_tls_shed(factory->engine->ssl(impl));
     *conn = (struct qp_conn){.engine = factory->engine, .impl = impl, .server = true};
-    memcpy(conn->scid, scid, QP_CID_LEN);
+    memcpy(conn->scid, ids->scid, QP_CID_LEN);
     return 0;
 }
 
 int qp_conn_connect(struct qp_conn *conn, struct qp_conn_factory *factory,
-                    const uint8_t scid[QP_CID_LEN], const struct sockaddr *local,
+                    const struct qp_engine_ids *ids, const struct sockaddr *local,
                     const struct sockaddr *peer, const char *host)
 {
     qp_engine_conn *impl;
-    int r = factory->engine->connect(&impl, factory->config, scid, QP_CID_LEN, local, peer);
+    int r = factory->engine->connect(&impl, factory->config, ids, local, peer);
     if (r < 0)
         return r;
     qp_tls_shed(factory->engine->ssl(impl));
@@ -88,7 +100,7 @@ int qp_conn_connect(struct qp_conn *conn, struct qp_conn_factory *factory,
         return r;
     }
     *conn = (struct qp_conn){.engine = factory->engine, .impl = impl};
-    memcpy(conn->scid, scid, QP_CID_LEN);
+    memcpy(conn->scid, ids->scid, QP_CID_LEN);
     return 0;
 }
 
@@ -144,6 +156,11 @@ void qp_conn_get_close(const struct qp_conn *conn, struct qp_conn_close *ret)
     struct qp_engine_error e;
     uint32_t flags = conn->engine->flags(conn->impl);
     *ret = (struct qp_conn_close){0};
+    if (flags & QP_ENGINE_NO_MEMORY) {
+        ret->error = QUICPRO_ENOMEM;
+        snprintf(ret->text, sizeof(ret->text), "%s", quicpro_strerror(QUICPRO_ENOMEM));
+        return;
+    }
     if (flags & QP_ENGINE_POISONED) {
         ret->error = QUICPRO_EENGINE;
         conn->engine->panic_text(ret->text, sizeof(ret->text));

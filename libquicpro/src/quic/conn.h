@@ -43,12 +43,13 @@ int qp_conn_factory_init(struct qp_conn_factory *factory, const struct qp_engine
                          const struct qp_options *options, struct ssl_ctx_st *tls);
 void qp_conn_factory_done(struct qp_conn_factory *factory);
 
-/* Server and client ends. host: see qp_tls_set_host(). 0; QUICPRO_EENGINE; QUICPRO_EINVAL */
+/* Server and client ends; ids->scid has QP_CID_LEN bytes. host: see qp_tls_set_host().
+ * 0; QUICPRO_EENGINE; QUICPRO_EINVAL */
 int qp_conn_accept(struct qp_conn *conn, struct qp_conn_factory *factory,
-                   const uint8_t scid[QP_CID_LEN], const struct sockaddr *local,
+                   const struct qp_engine_ids *ids, const struct sockaddr *local,
                    const struct sockaddr *peer);
 int qp_conn_connect(struct qp_conn *conn, struct qp_conn_factory *factory,
-                    const uint8_t scid[QP_CID_LEN], const struct sockaddr *local,
+                    const struct qp_engine_ids *ids, const struct sockaddr *local,
                     const struct sockaddr *peer, const char *host);
 void qp_conn_done(struct qp_conn *conn);
 
