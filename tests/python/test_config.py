@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from quicpro import Config, ConfigError, InvalidValue, UnknownOption
+from quicpro import Config, ConfigError, InvalidValue, PolicyViolation, UnknownOption
 
 
 def test_values_are_kept_and_defaults_filled_in() -> None:
@@ -64,12 +64,22 @@ def test_the_table_describes_itself() -> None:
     options = {option.key: option for option in Config.options()}
     row = options["handshake_timeout_ms"]
     assert (row.type, row.unit, row.minimum, row.maximum) == ("int", "ms", 100, 600000)
+    assert (row.group, row.live, row.status) == ("quic", False, "honoured")
+    assert (options["alpn"].type, options["tls_enable"].status) == ("list", "refused")
+    assert options["max_pto_probes"].status == "no effect"
     assert options["congestion_control"].choices == ("cubic", "reno", "bbr2")
     defaults = Config().to_dict()
     for key, option in options.items():
         assert option.help and option.default == defaults[key]
         if option.default:
             Config(**{key: option.default})
+
+
+def test_a_locked_configuration_stays_as_it_is() -> None:
+    locked = Config(gso=False, security_allow_config_override=False)
+    assert locked.replace(gso=False)["gso"] == "false"
+    with pytest.raises(PolicyViolation, match=r"mmsg.*locked"):
+        locked.replace(mmsg=False)
 
 
 def test_a_nul_in_a_value_is_refused() -> None:

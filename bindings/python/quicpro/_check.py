@@ -24,6 +24,7 @@ _CLASSES: dict[int, type[errors.QuicproError]] = {
     lib.QUICPRO_ERESOLVE: errors.ResolveError,
     lib.QUICPRO_EOPTION: errors.UnknownOption,
     lib.QUICPRO_EVALUE: errors.InvalidValue,
+    lib.QUICPRO_EPOLICY: errors.PolicyViolation,
     lib.QUICPRO_ECERT: errors.CertificateError,
 }
 

@@ -11,7 +11,8 @@ from .errors import InvalidValue
 
 __all__ = ["Config", "Option"]
 
-_TYPES = ("bool", "int", "str", "choice")
+_TYPES = ("bool", "int", "str", "choice", "list")
+_STATUS = ("honoured", "no effect", "refused")
 
 
 class Option(NamedTuple):
@@ -25,6 +26,9 @@ class Option(NamedTuple):
     default: str
     choices: tuple[str, ...]
     help: str
+    group: str
+    live: bool
+    status: str
 
 
 def _text(value: object) -> str:
@@ -98,4 +102,7 @@ class Config:
                 default=ffi.string(row.default_value).decode(),
                 choices=tuple(choices.split("|")) if choices else (),
                 help=ffi.string(row.help).decode(),
+                group=ffi.string(row.group).decode(),
+                live=bool(row.live),
+                status=_STATUS[row.status],
             )

@@ -19,6 +19,7 @@ __all__ = [
     "HandshakeTimeout",
     "IdleTimeout",
     "InvalidValue",
+    "PolicyViolation",
     "ProtocolError",
     "QuicproError",
     "ResolveError",
@@ -55,6 +56,10 @@ class UnknownOption(ConfigError):
 
 class InvalidValue(ConfigError):
     """The option cannot have that value."""
+
+
+class PolicyViolation(ConfigError, PermissionError):
+    """The configuration is locked, and the value would have changed it."""
 
 
 class CertificateError(ConfigError):

@@ -28,6 +28,7 @@ enum quicpro_error {
     QUICPRO_EVALUE,
     QUICPRO_ECERT,
     QUICPRO_EFORK,
+    QUICPRO_EPOLICY,
     ...
 };
 const char *quicpro_strerror(int error);
@@ -48,6 +49,12 @@ enum quicpro_option_type {
     QUICPRO_OPTION_UINT,
     QUICPRO_OPTION_STRING,
     QUICPRO_OPTION_CHOICE,
+    QUICPRO_OPTION_LIST,
+};
+enum quicpro_option_status {
+    QUICPRO_OPTION_HONOURED,
+    QUICPRO_OPTION_NO_EFFECT,
+    QUICPRO_OPTION_REFUSED,
 };
 typedef struct quicpro_option {
     const char *key;
@@ -57,6 +64,9 @@ typedef struct quicpro_option {
     const char *default_value;
     const char *choices;
     const char *help;
+    const char *group;
+    int live;
+    enum quicpro_option_status status;
 } quicpro_option;
 int quicpro_config_new(quicpro_config **ret);
 void quicpro_config_free(quicpro_config *config);
@@ -64,6 +74,8 @@ int quicpro_config_set(quicpro_config *config, const char *key, const char *valu
 const char *quicpro_config_get(quicpro_config *config, const char *key);
 const char *quicpro_config_error(const quicpro_config *config);
 const quicpro_option *quicpro_option_at(size_t index);
+const quicpro_option *quicpro_option_find(const char *name);
+const quicpro_option *quicpro_option_nearest(const char *name);
 typedef struct quicpro_devcert {
     char *ca_pem, *cert_pem, *key_pem;
     char spki_sha256[48];

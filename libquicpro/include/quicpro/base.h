@@ -53,7 +53,8 @@ typedef uint64_t quicpro_tstamp;
     X(EOPTION, -1014, "unknown option")                                                            \
     X(EVALUE, -1015, "value out of range")                                                         \
     X(ECERT, -1016, "certificate or key could not be used")                                        \
-    X(EFORK, -1017, "made before fork(): make a new one in this process")
+    X(EFORK, -1017, "made before fork(): make a new one in this process")                          \
+    X(EPOLICY, -1018, "the configuration is locked")
 
 enum quicpro_error {
     QUICPRO_OK = 0,

@@ -9,7 +9,7 @@ extern "C" {
 #endif
 
 /** Options for loops, servers and clients. Copied into what is made from it, so it may be freed or
- *  changed at once afterwards. Not locked: one thread at a time. */
+ *  changed at once afterwards. One thread at a time; may cross fork(). */
 typedef struct quicpro_config quicpro_config;
 
 enum quicpro_option_type {
@@ -17,6 +17,13 @@ enum quicpro_option_type {
     QUICPRO_OPTION_UINT,   /* decimal, within [min, max] */
     QUICPRO_OPTION_STRING, /* any text; "" means not set */
     QUICPRO_OPTION_CHOICE, /* one of the words in `choices` */
+    QUICPRO_OPTION_LIST,   /* words separated by commas, none of them empty; "" means none */
+};
+
+enum quicpro_option_status {
+    QUICPRO_OPTION_HONOURED,
+    QUICPRO_OPTION_NO_EFFECT, /* checked and kept, but nothing listens to it: `help` says why */
+    QUICPRO_OPTION_REFUSED,   /* BOOL: only its default is accepted: `help` says why */
 };
 
 /** One row of the option table. All pointers are static. */
@@ -28,6 +35,9 @@ typedef struct quicpro_option {
     const char *default_value; /* as text */
     const char *choices;       /* CHOICE only: words separated by '|' */
     const char *help;          /* one line */
+    const char *group;         /* "tls", "quic" ...: what it belongs to */
+    int live;                  /* 1: may be set on what is running; 0: copied when that is made */
+    enum quicpro_option_status status;
 } quicpro_option;
 
 /** A configuration that holds every option's default.
@@ -40,15 +50,20 @@ QUICPRO_API int quicpro_config_new(quicpro_config **ret);
 QUICPRO_API void quicpro_config_free(quicpro_config *config);
 
 /** Sets one option from text.
- *  @param key    a key of the table, such as "max_idle_timeout_ms"; borrowed for the call
+ *  Once "security_allow_config_override" is false, nothing can be changed any more, not even that.
+ *  @param key    a key of the table, such as "max_idle_timeout_ms", or an old name of one; borrowed
+ *                for the call
  *  @param value  its value as text, in the option's unit; borrowed for the call (copied)
- *  @return 0; QUICPRO_EOPTION: no such key; QUICPRO_EVALUE: not of its type, or out of range. Then
- *          quicpro_config_error() tells key, value, range and the nearest known key.
+ *  @return 0; QUICPRO_EOPTION: no such key; QUICPRO_EVALUE: not of its type, out of range, or
+ *          refused; QUICPRO_EPOLICY: config is locked and has another value; QUICPRO_EINVAL: an
+ *          argument is NULL; QUICPRO_ENOMEM. After the first three quicpro_config_error() tells
+ * key, value, range and the nearest known key. Whatever failed changed nothing.
  *  @since 0.1 */
 QUICPRO_API int quicpro_config_set(quicpro_config *config, const char *key, const char *value);
 
-/** Reads one option back as text.
- *  @return the value, owned by config until its next change, or NULL for an unknown key
+/** Reads one option back as text, which quicpro_config_set() takes again.
+ *  @param key  a key of the table, or an old name of one; borrowed for the call
+ *  @return the value, owned by config until its next get or change, or NULL for an unknown key
  *  @since 0.1 */
 QUICPRO_API const char *quicpro_config_get(quicpro_config *config, const char *key);
 
@@ -62,6 +77,18 @@ QUICPRO_API const char *quicpro_config_error(const quicpro_config *config);
  *  @return a static row, or NULL past the end
  *  @since 0.1 */
 QUICPRO_API const quicpro_option *quicpro_option_at(size_t index);
+
+/** The row of a name.
+ *  @param name  a key, or an old name of one (then the row's key differs from it); may be NULL
+ *  @return a static row, or NULL: there is none
+ *  @since 0.1 */
+QUICPRO_API const quicpro_option *quicpro_option_find(const char *name);
+
+/** The row whose key is most like a name (by edit distance), for messages.
+ *  @param name  any text; only its first 48 bytes count
+ *  @return a static row
+ *  @since 0.1 */
+QUICPRO_API const quicpro_option *quicpro_option_nearest(const char *name);
 
 #ifdef __cplusplus
 }

@@ -2,8 +2,6 @@
  * value of row i of `table` lives. Nothing is stored before it was checked. */
 #include "base/options.h"
 
-#include "base/log.h"
-
 #include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,28 +9,49 @@
 
 #define COUNTOF(array) (sizeof(array) / sizeof((array)[0]))
 
+enum { FROZEN, LIVE };
+
+#define TAIL(group, change, status) #group, change, QUICPRO_OPTION_##status
+
 static const quicpro_option table[] = {
-#define ROW_U(key, unit, min, max, def, help)                                                      \
-    {#key, QUICPRO_OPTION_UINT, unit, min, max, #def, NULL, help},
-#define ROW_B(key, def, help) {#key, QUICPRO_OPTION_BOOL, "", 0, 0, #def, NULL, help},
-#define ROW_S(key, def, help) {#key, QUICPRO_OPTION_STRING, "", 0, 0, def, NULL, help},
-#define ROW_C(key, choices, def, help) {#key, QUICPRO_OPTION_CHOICE, "", 0, 0, def, choices, help},
-    QP_OPTION_MAP(ROW_U, ROW_B, ROW_S, ROW_C)};
+#define ROW_U(key, group, unit, min, max, def, change, help)                                       \
+    {#key, QUICPRO_OPTION_UINT, unit, min, max, #def, NULL, help, TAIL(group, change, HONOURED)},
+#define ROW_B(key, group, def, change, help)                                                       \
+    {#key, QUICPRO_OPTION_BOOL, "", 0, 0, #def, NULL, help, TAIL(group, change, HONOURED)},
+#define ROW_S(key, group, def, change, help)                                                       \
+    {#key, QUICPRO_OPTION_STRING, "", 0, 0, def, NULL, help, TAIL(group, change, HONOURED)},
+#define ROW_L(key, group, def, change, help)                                                       \
+    {#key, QUICPRO_OPTION_LIST, "", 0, 0, def, NULL, help, TAIL(group, change, HONOURED)},
+#define ROW_C(key, group, choices, def, change, help)                                              \
+    {#key, QUICPRO_OPTION_CHOICE, "", 0, 0, def, choices, help, TAIL(group, change, HONOURED)},
+#define ROW_N(key, group, unit, min, max, def, help)                                               \
+    {#key, QUICPRO_OPTION_UINT, unit, min, max, #def, NULL, help, TAIL(group, FROZEN, NO_EFFECT)},
+#define ROW_R(key, group, only, why)                                                               \
+    {#key, QUICPRO_OPTION_BOOL, "", 0, 0, #only, NULL, why, TAIL(group, FROZEN, REFUSED)},
+    QP_OPTION_MAP(ROW_U, ROW_B, ROW_S, ROW_L, ROW_C, ROW_N, ROW_R)};
 
 static const size_t place[] = {
-#define PLACE_U(key, unit, min, max, def, help) offsetof(struct qp_options, key),
-#define PLACE_B(key, def, help) offsetof(struct qp_options, key),
-#define PLACE_C(key, choices, def, help) offsetof(struct qp_options, key),
-    QP_OPTION_MAP(PLACE_U, PLACE_B, PLACE_B, PLACE_C)};
+#define PLACE_U(key, group, unit, min, max, def, change, help) offsetof(struct qp_options, key),
+#define PLACE_B(key, group, def, change, help) offsetof(struct qp_options, key),
+#define PLACE_C(key, group, choices, def, change, help) offsetof(struct qp_options, key),
+#define PLACE_N(key, group, unit, min, max, def, help) offsetof(struct qp_options, key),
+#define PLACE_R(key, group, only, why) SIZE_MAX,
+    QP_OPTION_MAP(PLACE_U, PLACE_B, PLACE_B, PLACE_B, PLACE_C, PLACE_N, PLACE_R)};
 
 _Static_assert(COUNTOF(table) == COUNTOF(place), "one place for each row");
+
+static const struct {
+    const char *old, *key;
+} aliases[] = {
+#define ROW_ALIAS(old, key) {#old, #key},
+    QP_OPTION_ALIAS_MAP(ROW_ALIAS)};
 
 const quicpro_option *quicpro_option_at(size_t index)
 {
     return index < COUNTOF(table) ? &table[index] : NULL;
 }
 
-static int find(const char *key)
+static int row_of_key(const char *key)
 {
     for (size_t i = 0; i < COUNTOF(table); i++)
         if (strcmp(table[i].key, key) == 0)
@@ -40,12 +59,80 @@ static int find(const char *key)
     return -1;
 }
 
+int qp_option_row(const char *name)
+{
+    int row = row_of_key(name);
+    for (size_t i = 0; row < 0 && i < COUNTOF(aliases); i++)
+        if (strcmp(aliases[i].old, name) == 0)
+            row = row_of_key(aliases[i].key);
+    return row;
+}
+
+const quicpro_option *quicpro_option_find(const char *name)
+{
+    int row = name == NULL ? -1 : qp_option_row(name);
+    return row < 0 ? NULL : &table[row];
+}
+
+enum { KEY_MAX = 48 };
+
+static size_t least(size_t a, size_t b)
+{
+    return a < b ? a : b;
+}
+
+/* Edit distance (Levenshtein) of the first KEY_MAX bytes. */
+static size_t distance(const char *a, const char *b)
+{
+    size_t row[KEY_MAX + 1];
+    size_t a_len = least(strlen(a), KEY_MAX), b_len = least(strlen(b), KEY_MAX);
+    for (size_t j = 0; j <= b_len; j++)
+        row[j] = j;
+    for (size_t i = 1; i <= a_len; i++) {
+        size_t diagonal = row[0];
+        row[0] = i;
+        for (size_t j = 1; j <= b_len; j++) {
+            size_t above = row[j];
+            size_t change = diagonal + (a[i - 1] != b[j - 1]);
+            row[j] = least(change, 1 + least(above, row[j - 1]));
+            diagonal = above;
+        }
+    }
+    return row[b_len];
+}
+
+const quicpro_option *quicpro_option_nearest(const char *name)
+{
+    size_t best = 0, best_distance = SIZE_MAX;
+    for (size_t i = 0; name != NULL && i < COUNTOF(table); i++) {
+        size_t d = distance(name, table[i].key);
+        if (d < best_distance) {
+            best = i;
+            best_distance = d;
+        }
+    }
+    return &table[best];
+}
+
+/* A text, understood: the value of a row's type. */
+union value {
+    bool b;
+    uint64_t u;
+    unsigned word;
+    const char *text;
+};
+
+static bool is_text(enum quicpro_option_type type)
+{
+    return type == QUICPRO_OPTION_STRING || type == QUICPRO_OPTION_LIST;
+}
+
 static void *value_of(const struct qp_options *options, size_t row)
 {
     return (char *)options + place[row];
 }
 
-/* The values of a row's type, checked. They return what to say about a bad one, or NULL. */
+/* These check a text and return what to say about a bad one, or NULL. */
 
 static const char *parse_bool(const char *text, bool *ret)
 {
@@ -93,41 +180,129 @@ static const char *parse_choice(const char *text, const char *choices, unsigned 
     }
 }
 
-/* 0, with the value stored; QUICPRO_ENOMEM; QUICPRO_EVALUE and what is wrong with it. */
-static int store(struct qp_options *options, size_t row, const char *text, const char **ret_why)
+static const char *parse_list(const char *text)
+{
+    if (*text == '\0')
+        return NULL;
+    for (;; text++) {
+        size_t n = strcspn(text, ",");
+        if (n == 0)
+            return "a list with an empty word";
+        text += n;
+        if (*text == '\0')
+            return NULL;
+    }
+}
+
+static const char *parse(size_t row, const char *text, union value *ret)
 {
     const quicpro_option *option = &table[row];
-    void *value = value_of(options, row);
     const char *why = NULL;
-    char *copy;
     switch (option->type) {
     case QUICPRO_OPTION_BOOL:
-        why = parse_bool(text, value);
+        why = parse_bool(text, &ret->b);
+        if (why == NULL && option->status == QUICPRO_OPTION_REFUSED &&
+            ret->b != (option->default_value[0] == 't'))
+            why = option->help;
         break;
     case QUICPRO_OPTION_UINT:
-        why = parse_uint(text, option->min, option->max, value);
+        why = parse_uint(text, option->min, option->max, &ret->u);
         break;
     case QUICPRO_OPTION_CHOICE:
-        why = parse_choice(text, option->choices, value);
+        why = parse_choice(text, option->choices, &ret->word);
         break;
+    case QUICPRO_OPTION_LIST:
+        why = parse_list(text);
+        ret->text = text;
+        break;
+    case QUICPRO_OPTION_STRING:
+        ret->text = text;
+        break;
+    }
+    return why;
+}
+
+int qp_options_set(struct qp_options *options, size_t row, const char *text, const char **ret_why)
+{
+    union value value;
+    const char *why = parse(row, text, &value);
+    char *copy;
+    if (why != NULL) {
+        *ret_why = why;
+        return QUICPRO_EVALUE;
+    }
+    if (table[row].status == QUICPRO_OPTION_REFUSED)
+        return 0; /* the only value it can have */
+    void *at = value_of(options, row);
+    switch (table[row].type) {
+    case QUICPRO_OPTION_BOOL:
+        *(bool *)at = value.b;
+        break;
+    case QUICPRO_OPTION_UINT:
+        *(uint64_t *)at = value.u;
+        break;
+    case QUICPRO_OPTION_CHOICE:
+        *(unsigned *)at = value.word;
+        break;
+    case QUICPRO_OPTION_LIST:
     case QUICPRO_OPTION_STRING:
         copy = strdup(text);
         if (copy == NULL)
             return QUICPRO_ENOMEM;
-        free(*(char **)value);
-        *(char **)value = copy;
+        free(*(char **)at);
+        *(char **)at = copy;
         break;
     }
-    if (why == NULL)
-        return 0;
-    *ret_why = why;
-    return QUICPRO_EVALUE;
+    return 0;
+}
+
+bool qp_options_same(const struct qp_options *options, size_t row, const char *text)
+{
+    union value value;
+    if (parse(row, text, &value) != NULL)
+        return false;
+    if (table[row].status == QUICPRO_OPTION_REFUSED)
+        return true;
+    const void *at = value_of(options, row);
+    switch (table[row].type) {
+    case QUICPRO_OPTION_BOOL:
+        return *(const bool *)at == value.b;
+    case QUICPRO_OPTION_UINT:
+        return *(const uint64_t *)at == value.u;
+    case QUICPRO_OPTION_CHOICE:
+        return *(const unsigned *)at == value.word;
+    default:
+        return strcmp(*(char *const *)at, value.text) == 0;
+    }
+}
+
+const char *qp_options_get(const struct qp_options *options, size_t row, char *text, size_t size)
+{
+    const quicpro_option *option = &table[row];
+    const char *word = option->choices;
+    if (option->status == QUICPRO_OPTION_REFUSED)
+        return option->default_value;
+    const void *at = value_of(options, row);
+    switch (option->type) {
+    case QUICPRO_OPTION_BOOL:
+        return *(const bool *)at ? "true" : "false";
+    case QUICPRO_OPTION_UINT:
+        snprintf(text, size, "%llu", (unsigned long long)*(const uint64_t *)at);
+        return text;
+    case QUICPRO_OPTION_CHOICE:
+        for (unsigned i = *(const unsigned *)at; i > 0; i--)
+            word += strcspn(word, "|") + 1;
+        snprintf(text, size, "%.*s", (int)strcspn(word, "|"), word);
+        return text;
+    default:
+        return *(char *const *)at;
+    }
 }
 
 void qp_options_done(struct qp_options *options)
 {
     for (size_t i = 0; i < COUNTOF(table); i++)
-        if (table[i].type == QUICPRO_OPTION_STRING)
+        if (is_text(table[i].type))
             free(*(char **)value_of(options, i));
     memset(options, 0, sizeof(*options));
 }
@@ -137,7 +312,7 @@ int qp_options_init(struct qp_options *options)
     const char *why = "";
     memset(options, 0, sizeof(*options));
     for (size_t i = 0; i < COUNTOF(table); i++) {
-        int r = store(options, i, table[i].default_value, &why);
+        int r = qp_options_set(options, i, table[i].default_value, &why);
         assert(r != QUICPRO_EVALUE); /* a default is within its own range */
         if (r < 0) {
             qp_options_done(options);
@@ -154,10 +329,10 @@ int qp_options_copy(struct qp_options *options, const struct quicpro_config *con
     *options = config->options;
     /* First no string is shared, so that all can be freed when one does not fit. */
     for (size_t i = 0; i < COUNTOF(table); i++)
-        if (table[i].type == QUICPRO_OPTION_STRING)
+        if (is_text(table[i].type))
             *(char **)value_of(options, i) = NULL;
     for (size_t i = 0; i < COUNTOF(table); i++) {
-        if (table[i].type != QUICPRO_OPTION_STRING)
+        if (!is_text(table[i].type))
             continue;
         char *copy = strdup(*(char **)value_of(&config->options, i));
         if (copy == NULL) {
@@ -167,142 +342,4 @@ int qp_options_copy(struct qp_options *options, const struct quicpro_config *con
         *(char **)value_of(options, i) = copy;
     }
     return 0;
-}
-
-int quicpro_config_new(quicpro_config **ret)
-{
-    if (ret == NULL)
-        return QUICPRO_EINVAL;
-    quicpro_config *config = calloc(1, sizeof(*config));
-    int r = config == NULL ? QUICPRO_ENOMEM : qp_options_init(&config->options);
-    if (r < 0) {
-        free(config);
-        return r;
-    }
-    *ret = config;
-    return 0;
-}
-
-void quicpro_config_free(quicpro_config *config)
-{
-    if (config == NULL)
-        return;
-    qp_options_done(&config->options);
-    free(config);
-}
-
-enum { KEY_MAX = 48, KEY_SHOWN = 64, VALUE_SHOWN = 96 };
-
-static size_t least(size_t a, size_t b)
-{
-    return a < b ? a : b;
-}
-
-/* Edit distance (Levenshtein) of the first KEY_MAX bytes. */
-static size_t distance(const char *a, const char *b)
-{
-    size_t row[KEY_MAX + 1];
-    size_t a_len = least(strlen(a), KEY_MAX), b_len = least(strlen(b), KEY_MAX);
-    for (size_t j = 0; j <= b_len; j++)
-        row[j] = j;
-    for (size_t i = 1; i <= a_len; i++) {
-        size_t diagonal = row[0];
-        row[0] = i;
-        for (size_t j = 1; j <= b_len; j++) {
-            size_t above = row[j];
-            size_t change = diagonal + (a[i - 1] != b[j - 1]);
-            row[j] = least(change, 1 + least(above, row[j - 1]));
-            diagonal = above;
-        }
-    }
-    return row[b_len];
-}
-
-static const char *nearest(const char *key)
-{
-    size_t best = 0, best_distance = SIZE_MAX;
-    for (size_t i = 0; i < COUNTOF(table); i++) {
-        size_t d = distance(key, table[i].key);
-        if (d < best_distance) {
-            best = i;
-            best_distance = d;
-        }
-    }
-    return table[best].key;
-}
-
-static int refuse_key(quicpro_config *config, const char *key)
-{
-    char shown[KEY_SHOWN];
-    qp_escape(shown, sizeof(shown), key, strlen(key));
-    snprintf(config->error, sizeof(config->error), "unknown option \"%s\"; the nearest is \"%s\"",
-             shown, nearest(key));
-    return QUICPRO_EOPTION;
-}
-
-static int refuse_value(quicpro_config *config, const quicpro_option *option, const char *value,
-                        const char *why)
-{
-    char shown[VALUE_SHOWN], range[96];
-    qp_escape(shown, sizeof(shown), value, strlen(value));
-    switch (option->type) {
-    case QUICPRO_OPTION_UINT:
-        snprintf(range, sizeof(range), "%llu to %llu %s", (unsigned long long)option->min,
-                 (unsigned long long)option->max, option->unit);
-        break;
-    case QUICPRO_OPTION_CHOICE:
-        snprintf(range, sizeof(range), "%s", option->choices);
-        break;
-    default:
-        snprintf(range, sizeof(range), "0, 1, true or false");
-        break;
-    }
-    snprintf(config->error, sizeof(config->error), "option \"%s\": \"%s\" is %s: %s", option->key,
-             shown, why, range);
-    return QUICPRO_EVALUE;
-}
-
-int quicpro_config_set(quicpro_config *config, const char *key, const char *value)
-{
-    const char *why = "";
-    if (config == NULL || key == NULL || value == NULL)
-        return QUICPRO_EINVAL;
-    int row = find(key);
-    if (row < 0)
-        return refuse_key(config, key);
-    int r = store(&config->options, (size_t)row, value, &why);
-    if (r == QUICPRO_EVALUE)
-        return refuse_value(config, &table[row], value, why);
-    return r;
-}
-
-const char *quicpro_config_get(quicpro_config *config, const char *key)
-{
-    int row = config == NULL || key == NULL ? -1 : find(key);
-    if (row < 0)
-        return NULL;
-    const void *value = value_of(&config->options, (size_t)row);
-    const char *word;
-    switch (table[row].type) {
-    case QUICPRO_OPTION_BOOL:
-        return *(const bool *)value ? "true" : "false";
-    case QUICPRO_OPTION_STRING:
-        return *(char *const *)value;
-    case QUICPRO_OPTION_CHOICE:
-        word = table[row].choices;
-        for (unsigned i = *(const unsigned *)value; i > 0; i--)
-            word += strcspn(word, "|") + 1;
-        snprintf(config->text, sizeof(config->text), "%.*s", (int)strcspn(word, "|"), word);
-        return config->text;
-    case QUICPRO_OPTION_UINT:
-        break;
-    }
-    snprintf(config->text, sizeof(config->text), "%llu",
-             (unsigned long long)*(const uint64_t *)value);
-    return config->text;
-}
-
-const char *quicpro_config_error(const quicpro_config *config)
-{
-    return config == NULL ? "" : config->error;
 }

@@ -1,10 +1,23 @@
 /* The option table: one row for each key. Everything else is expanded from it: the struct below,
- * checks, defaults, quicpro_option_at(), and what the bindings show.
+ * checks, defaults, quicpro_option_at(), the sections of configuration files, the names of
+ * environment variables, and docs/reference/config.md.
  *
- * U(key, unit, min, max, default, help)  B(key, default, help)
- * S(key, default, help)                  C(key, choices, default, help): stored as index of the
- * word
- */
+ * U(key, group, unit, min, max, default, change, help)  a number
+ * B(key, group, default, change, help)                  a truth value
+ * S(key, group, default, change, help)                  text; "": not set
+ * L(key, group, default, change, help)                  words separated by commas; "": none
+ * C(key, group, choices, default, change, help)         one of the words; stored as its index
+ * N(key, group, unit, min, max, default, help)          a number that is checked and kept, and has
+ *                                                       no effect: the help says why
+ * R(key, group, only, why)                              a truth value that is refused unless it is
+ *                                                       the only one; no field in the struct
+ *
+ * group   the section of a configuration file, and the chapter of the reference
+ * change  LIVE: may be set on what is running; FROZEN: is copied when something is made from it
+ * help    one line: what it is, what 0 or "" means, the section of the RFC
+ *
+ * Keys end with their unit (_ms, _us, _bytes, _packets) where there is one: Python and the command
+ * line take `max_idle_timeout` in seconds because this table has `max_idle_timeout_ms`. */
 #ifndef QP_BASE_OPTIONS_H
 #define QP_BASE_OPTIONS_H
 
@@ -12,56 +25,130 @@
 #include <stdbool.h>
 
 /* clang-format off */
-#define QP_OPTION_MAP(U, B, S, C)                                                                                              \
-    S(cert_file, "", "server: certificate chain, PEM, leaf first")                                                             \
-    S(key_file, "", "server: private key of the certificate, PEM, not encrypted")                                              \
-    S(ca_file, "", "client: PEM file of the authorities to trust; not set: the system's")                                      \
-    B(verify_peer, true, "client: check the server's certificate and name")                                                    \
-    S(alpn, "h3", "application protocols offered, separated by commas, best first")                                            \
-    U(max_idle_timeout_ms, "ms", 0, 3600000, 30000, "close a connection silent for this long; 0: never (RFC 9000 10.1)")       \
-    U(handshake_timeout_ms, "ms", 100, 600000, 10000, "give a handshake up after this long")                                   \
-    U(initial_max_data_bytes, "bytes", 65536, 1073741824, 10485760, "receive window of a connection (RFC 9000 4.1)")           \
-    U(initial_max_stream_data_bytes, "bytes", 16384, 268435456, 1048576, "receive window of a stream (RFC 9000 4.1)")          \
-    U(initial_max_streams_bidi, "streams", 1, 65536, 100, "requests a peer may have open at once (RFC 9000 4.6)")              \
-    U(max_connections, "connections", 1, 1048576, 65536, "connections open at once on a server or client")                    \
-    U(max_handshakes, "connections", 1, 1048576, 4096, "handshakes unfinished at once on a server")                           \
-    U(max_udp_payload_bytes, "bytes", 1200, 65527, 1350, "largest datagram sent; the path must carry it (RFC 9000 14)")        \
-    U(max_field_section_bytes, "bytes", 1024, 1048576, 65536, "largest field section accepted (RFC 9114 4.2.2)")               \
-    U(qpack_max_table_bytes, "bytes", 0, 65536, 4096, "dynamic table offered to the peer's encoder (RFC 9204 3.2.3)")          \
-    U(qpack_blocked_streams, "streams", 0, 1000, 16, "streams that may wait for the dynamic table (RFC 9204 2.1.2)")           \
-    U(send_queue_bytes, "bytes", 4096, 1073741824, 262144, "bytes of a body that may wait for the transport")                  \
-    U(max_pending_requests, "requests", 0, 1048576, 1000, "client: requests that may wait for a handshake or a stream")        \
-    U(burst_bytes, "bytes", 16384, 16777216, 524288, "bytes one connection may send in one turn of the loop")                  \
-    C(congestion_control, "cubic|reno|bbr2", "cubic", "congestion controller (RFC 9002, RFC 9438)")                            \
-    U(initial_cwnd_packets, "packets", 1, 1000, 32, "initial congestion window")                                               \
-    U(socket_buffer_bytes, "bytes", 0, 1073741824, 4194304, "SO_RCVBUF and SO_SNDBUF asked for; 0: the system's")              \
-    B(gso, true, "send trains of datagrams in one call where the kernel can (UDP_SEGMENT)")                                    \
-    B(gro, true, "receive trains of datagrams in one call where the kernel can (UDP_GRO)")                                     \
-    B(mmsg, true, "send and receive several messages in one call where the kernel can")                                        \
-    S(keylog_file, "", "append TLS secrets to this file, for packet analysers; never in production")                           \
+#define QP_OPTION_MAP(U, B, S, L, C, N, R)                                                         \
+    B(security_allow_config_override, security, true, FROZEN,                                      \
+      "false locks a configuration: what is set later must not change any value")                  \
+                                                                                                   \
+    S(cert_file, tls, "", FROZEN, "server: certificate chain, PEM, leaf first")                    \
+    S(key_file, tls, "", FROZEN, "server: private key of the certificate, PEM, not encrypted")     \
+    S(ca_file, tls, "", FROZEN,                                                                    \
+      "client: PEM file of the authorities to trust; not set: the system's")                       \
+    B(verify_peer, tls, true, FROZEN, "client: check the server's certificate and name")           \
+    L(alpn, tls, "h3", FROZEN, "application protocols offered, best first (RFC 7301)")             \
+    S(keylog_file, tls, "", FROZEN,                                                                \
+      "append TLS secrets to this file, for packet analysers; never in production")                \
+    R(tls_enable, tls, true, "QUIC is always encrypted (RFC 9001)")                                \
+                                                                                                   \
+    U(max_idle_timeout_ms, quic, "ms", 0, 3600000, 30000, FROZEN,                                  \
+      "close a connection silent for this long; 0: never (RFC 9000 10.1)")                         \
+    U(handshake_timeout_ms, quic, "ms", 100, 600000, 10000, FROZEN,                                \
+      "give a handshake up after this long")                                                       \
+    U(initial_max_data_bytes, quic, "bytes", 65536, 1073741824, 10485760, FROZEN,                  \
+      "receive window of a connection (RFC 9000 4.1)")                                             \
+    U(initial_max_stream_data_bytes, quic, "bytes", 16384, 268435456, 1048576, FROZEN,             \
+      "receive window of a stream (RFC 9000 4.1)")                                                 \
+    U(initial_max_streams_bidi, quic, "streams", 1, 65536, 100, FROZEN,                            \
+      "requests a peer may have open at once (RFC 9000 4.6)")                                      \
+    U(max_udp_payload_bytes, quic, "bytes", 1200, 65527, 1350, FROZEN,                             \
+      "largest datagram sent; the path must carry it (RFC 9000 14)")                               \
+    U(burst_bytes, quic, "bytes", 16384, 16777216, 524288, FROZEN,                                 \
+      "bytes one connection may send in one turn of the loop")                                     \
+    C(congestion_control, quic, "cubic|reno|bbr2", "cubic", FROZEN,                                \
+      "congestion controller (RFC 9002, RFC 9438)")                                                \
+    U(initial_cwnd_packets, quic, "packets", 1, 1000, 32, FROZEN,                                  \
+      "initial congestion window (RFC 9002 7.2)")                                                  \
+    N(min_cwnd_packets, quic, "packets", 1, 1000, 4,                                               \
+      "no effect: the engine's least congestion window is two packets (RFC 9002 7.2)")             \
+    N(pacing_max_burst_packets, quic, "packets", 1, 10000, 10,                                     \
+      "no effect: the engine has no limit of its own; burst_bytes bounds a turn")                  \
+    N(pto_initial_ms, quic, "ms", 1, 600000, 1000,                                                 \
+      "no effect: the engine starts from its initial round trip (RFC 9002 6.2.2)")                 \
+    N(pto_max_ms, quic, "ms", 1, 3600000, 60000,                                                   \
+      "no effect: probe timeouts double until the idle timeout (RFC 9002 6.2.1)")                  \
+    N(max_pto_probes, quic, "probes", 1, 1000, 5,                                                  \
+      "no effect: the engine sends at most two a timeout (RFC 9002 6.2.4)")                      \
+    R(disable_congestion_control, quic, false,                                                     \
+      "a sender without congestion control harms the network (RFC 9002 7)")                        \
+    R(transport_disable_encryption, quic, false, "QUIC is always encrypted (RFC 9001)")            \
+                                                                                                   \
+    U(max_connections, limits, "connections", 1, 1048576, 65536, FROZEN,                           \
+      "connections open at once on a server or client")                                            \
+    U(max_handshakes, limits, "connections", 1, 1048576, 4096, FROZEN,                             \
+      "handshakes unfinished at once on a server")                                                 \
+                                                                                                   \
+    U(max_field_section_bytes, http3, "bytes", 1024, 1048576, 65536, FROZEN,                       \
+      "largest field section accepted (RFC 9114 4.2.2)")                                           \
+    U(qpack_max_table_bytes, http3, "bytes", 0, 65536, 4096, FROZEN,                               \
+      "dynamic table offered to the peer's encoder (RFC 9204 3.2.3)")                              \
+    U(qpack_blocked_streams, http3, "streams", 0, 1000, 16, FROZEN,                                \
+      "streams that may wait for the dynamic table (RFC 9204 2.1.2)")                              \
+    U(send_queue_bytes, http3, "bytes", 4096, 1073741824, 262144, FROZEN,                          \
+      "bytes of a body that may wait for the transport")                                           \
+    U(max_pending_requests, http3, "requests", 0, 1048576, 1000, FROZEN,                           \
+      "client: requests that may wait for a handshake or a stream")                                \
+                                                                                                   \
+    U(socket_buffer_bytes, socket, "bytes", 0, 1073741824, 4194304, FROZEN,                        \
+      "SO_RCVBUF and SO_SNDBUF asked for; 0: the system's")                                        \
+    B(gso, socket, true, FROZEN,                                                                   \
+      "send trains of datagrams in one call where the kernel can (UDP_SEGMENT)")                   \
+    B(gro, socket, true, FROZEN,                                                                   \
+      "receive trains of datagrams in one call where the kernel can (UDP_GRO)")                    \
+    B(mmsg, socket, true, FROZEN,                                                                  \
+      "send and receive several messages in one call where the kernel can")
+
+/* A(old name, key): names that quicpro_async and its successor gave the same thing. */
+#define QP_OPTION_ALIAS_MAP(A)                                                                     \
+    A(default_cert_file, cert_file)                                                                \
+    A(default_key_file, key_file)                                                                  \
+    A(default_ca_file, ca_file)                                                                    \
+    A(tls_verify_peer, verify_peer)                                                                \
+    A(initial_max_data, initial_max_data_bytes)                                                    \
+    A(initial_max_stream_data, initial_max_stream_data_bytes)                                      \
+    A(max_udp_payload_size, max_udp_payload_bytes)                                                 \
+    A(cc_algorithm, congestion_control)                                                            \
+    A(cc_initial_cwnd_packets, initial_cwnd_packets)                                               \
+    A(cc_min_cwnd_packets, min_cwnd_packets)                                                       \
+    A(pto_timeout_ms_initial, pto_initial_ms)                                                      \
+    A(pto_timeout_ms_max, pto_max_ms)                                                              \
+    A(max_sessions, max_connections)
 /* clang-format on */
 
 struct qp_options {
-#define QP_OPTION_U(key, unit, min, max, def, help) uint64_t key;
-#define QP_OPTION_B(key, def, help) bool key;
-#define QP_OPTION_S(key, def, help) char *key; /* never NULL */
-#define QP_OPTION_C(key, choices, def, help) unsigned key;
-    QP_OPTION_MAP(QP_OPTION_U, QP_OPTION_B, QP_OPTION_S, QP_OPTION_C)
+#define QP_OPTION_U(key, group, unit, min, max, def, change, help) uint64_t key;
+#define QP_OPTION_B(key, group, def, change, help) bool key;
+#define QP_OPTION_S(key, group, def, change, help) char *key; /* never NULL */
+#define QP_OPTION_C(key, group, choices, def, change, help) unsigned key;
+#define QP_OPTION_N(key, group, unit, min, max, def, help) uint64_t key;
+#define QP_OPTION_R(key, group, only, why)
+    QP_OPTION_MAP(QP_OPTION_U, QP_OPTION_B, QP_OPTION_S, QP_OPTION_S, QP_OPTION_C, QP_OPTION_N,
+                  QP_OPTION_R)
 #undef QP_OPTION_U
 #undef QP_OPTION_B
 #undef QP_OPTION_S
 #undef QP_OPTION_C
+#undef QP_OPTION_N
+#undef QP_OPTION_R
 };
 
 struct quicpro_config {
     struct qp_options options;
-    char error[256];
-    char text[32]; /* what quicpro_config_get() returned for a number */
+    char error[512];
+    char text[32]; /* what quicpro_config_get() returned for a number or a word */
 };
 
 int qp_options_init(struct qp_options *options); /* the defaults; QUICPRO_ENOMEM */
 /* The values of config, or of the defaults when it is NULL. */
 int qp_options_copy(struct qp_options *options, const struct quicpro_config *config);
 void qp_options_done(struct qp_options *options);
+
+/* The row of a key or of an old name; negative: there is none. */
+int qp_option_row(const char *name);
+/* Checks text for a row, then stores it. 0; QUICPRO_ENOMEM; QUICPRO_EVALUE: *ret_why says why, and
+ * is the row's help if the value is refused. */
+int qp_options_set(struct qp_options *options, size_t row, const char *text, const char **ret_why);
+/* True if text means the value that the row has already. */
+bool qp_options_same(const struct qp_options *options, size_t row, const char *text);
+/* The value as text: owned by options, static, or written to `text`. */
+const char *qp_options_get(const struct qp_options *options, size_t row, char *text, size_t size);
 
 #endif
