@@ -52,6 +52,7 @@ RAW = {
     "_check",
     "_loop",
     "_messages",
+    "_options",
     "aio",
     "asgi",
     "config",

@@ -35,7 +35,8 @@ STATUS = [
     ("ASGI server: http and lifespan, on asyncio and uvloop", "tests/python/test_asgi.py"),
     ("Blocking client, shared by threads", "tests/python/test_sync.py"),
     ("asyncio client", "tests/python/test_aio.py"),
-    ("Command line: serve, get, devcert, version", "tests/python/test_cli_serve.py"),
+    ("Command line: serve, get, config, devcert, version", "tests/python/test_cli_serve.py"),
+    ("Options from files, environment, arguments; locked by policy", "tests/python/test_config.py"),
     ("aioquic, curl and ngtcp2 agree with us", "tests/interop"),
     ("Fuzzed: datagrams into an idle server", "tests/fuzz/server_datagrams.c"),
 ]

@@ -4,7 +4,7 @@ import io
 from pathlib import Path
 
 import pytest
-from quicpro import errors
+from quicpro import Config, errors
 from quicpro._messages import (
     Headers,
     Origin,
@@ -150,7 +150,10 @@ def test_failure_of() -> None:
 
 def test_client_config() -> None:
     config = client_config("/x/ca.pem", False, 1.5, None)
-    assert config["ca_file"] == "/x/ca.pem" and config["verify_peer"] == "false"
-    assert config["handshake_timeout_ms"] == "1500"
+    assert config["ca_file"] == "/x/ca.pem" and config["verify_peer"] is False
+    assert config["handshake_timeout_ms"] == 1500
+    kept = client_config(None, None, None, Config(verify_peer=False, handshake_timeout=2))
+    assert kept["verify_peer"] is False and kept["handshake_timeout_ms"] == 2000
+    assert client_config(None, True, None, Config(verify_peer=False))["verify_peer"] is True
     with pytest.raises(errors.InvalidValue):
         client_config(None, True, 1e6, None)

@@ -305,13 +305,12 @@ def start_request(
     return int(stream[0])
 
 
-def client_config(cafile: Any, verify: bool, handshake_timeout: float | None, config: Any) -> Any:
-    """A client's options from its arguments."""
+def client_config(
+    cafile: Any, verify: bool | None, handshake_timeout: float | None, config: Any
+) -> Any:
+    """A client's options from its arguments; None leaves what the configuration says."""
     from .config import Config
 
-    options: dict[str, object] = {"verify_peer": verify}
-    if cafile is not None:
-        options["ca_file"] = cafile
-    if handshake_timeout is not None:
-        options["handshake_timeout_ms"] = round(handshake_timeout * 1000)
-    return (config or Config()).replace(**options)
+    options = {"ca_file": cafile, "verify_peer": verify, "handshake_timeout": handshake_timeout}
+    given = {key: value for key, value in options.items() if value is not None}
+    return (config or Config()).replace(**given)

@@ -228,17 +228,18 @@ class AsyncClient:
 
     Args:
         cafile: PEM file of the authorities to trust; the system's if not given.
-        verify: check certificates and names; turn it off only for tests.
+        verify: check certificates and names; False only for tests. None: as the configuration
+            says, which by default is to check.
         timeout: seconds from a request to the end of its response; None for no limit.
-        handshake_timeout: seconds for a handshake.
-        config: further options.
+        handshake_timeout: seconds for a handshake; None: as the configuration says.
+        config: further options; None: those of files and environment (see `Config`).
     """
 
     def __init__(
         self,
         *,
         cafile: str | os.PathLike[str] | None = None,
-        verify: bool = True,
+        verify: bool | None = None,
         timeout: float | None = 30.0,
         handshake_timeout: float | None = None,
         config: Config | None = None,

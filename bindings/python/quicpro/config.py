@@ -2,107 +2,253 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import NamedTuple
+import os
+import warnings
+from collections.abc import Iterator, Mapping
+from typing import Any, NoReturn
 
+from . import _layers
 from ._check import error
 from ._ffi import ffi, lib
-from .errors import InvalidValue
+from ._layers import Layer, Setting
+from ._options import Option, Value, find, table
+from .errors import ConfigError, ConfigFrozen
 
 __all__ = ["Config", "Option"]
 
-_TYPES = ("bool", "int", "str", "choice", "list")
-_STATUS = ("honoured", "no effect", "refused")
+
+def _set(struct: Any, setting: Setting, locked_by: str = "") -> ConfigError | None:
+    """Give one setting to the library; what it has to say about it."""
+    try:
+        text = os.fsencode(setting.text)
+    except UnicodeEncodeError:
+        text, why = b"", "is not text"
+        rc = int(lib.QUICPRO_EVALUE)
+        message = f'option "{setting.option.key}": "{_layers.shown(setting.text)}" {why}'
+    else:
+        rc = lib.quicpro_config_set(struct, setting.option.key.encode(), text)
+        if rc >= 0:
+            return None
+        message = ffi.string(lib.quicpro_config_error(struct)).decode()
+    if rc == lib.QUICPRO_EPOLICY:
+        message += f" (locked by {locked_by})"
+    found = error(rc, message)
+    if not isinstance(found, ConfigError):
+        raise found
+    prefix = f"{setting.place}: " if setting.place else ""
+    if setting.source.startswith("environment "):
+        prefix = f"environment variable {setting.name}: "
+    return type(found)(
+        prefix + message,
+        code=rc,
+        key=setting.option.key,
+        value=setting.text,
+        allowed=setting.option.allowed,
+        source=setting.source,
+        place=setting.place,
+    )
 
 
-class Option(NamedTuple):
-    """One row of the option table."""
-
-    key: str
-    type: str
-    unit: str
-    minimum: int
-    maximum: int
-    default: str
-    choices: tuple[str, ...]
-    help: str
-    group: str
-    live: bool
-    status: str
+def _new() -> Any:
+    ret = ffi.new("quicpro_config **")
+    rc = lib.quicpro_config_new(ret)
+    if rc < 0:
+        raise error(rc)
+    return ffi.gc(ret[0], lib.quicpro_config_free)
 
 
-def _text(value: object) -> str:
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, (int, str)):
-        return str(value)
-    if hasattr(value, "__fspath__"):
-        return str(value)
-    raise TypeError(f"an option is a bool, int, str or path, not {type(value).__name__}")
+def _warn(*layers: Layer) -> None:
+    for layer in layers:
+        for text in layer.deprecated:
+            warnings.warn(text, DeprecationWarning, stacklevel=3)
+
+
+def _environment(variables: Mapping[str, str]) -> list[Layer]:
+    layers = [_layers.system()]
+    if path := variables.get("QUICPRO_CONFIG"):
+        layers.append(_layers.from_file(path))
+    layers.append(_layers.from_environment(variables))
+    return layers
 
 
 class Config:
-    """An immutable set of options.
+    """An immutable set of options. Later layers win:
+
+        defaults < /etc/quicpro.toml < the file that QUICPRO_CONFIG names < QUICPRO_* variables
+        < these arguments < the command line
+
+    A layer that sets `security_allow_config_override` to false locks what is set until then: the
+    layers above may repeat values but not change them.
 
     Args:
-        **options: keys and values of the table (`Config.options()` lists it); times are integers in
-            the unit that the key ends with.
+        **options: keys and values of the table (`Config.options()` lists it). Keys that end with a
+            unit take integers of it; without the suffix they take seconds: `max_idle_timeout=30.0`
+            is `max_idle_timeout_ms=30000`. Lists take lists of strings.
 
     Raises:
         UnknownOption: no such key; the text names the nearest one.
-        InvalidValue: not of the key's type, or out of range; the text names the range.
+        InvalidValue: not of the key's type, out of range, or refused; the text says why.
+        PolicyViolation: a layer below has locked the configuration.
+        ConfigError: a file cannot be read or is not TOML.
     """
 
-    __slots__ = ("_set", "_struct")
+    __slots__ = ("_layers", "_sources", "_struct", "_values")
+    _layers: tuple[Layer, ...]
+    _sources: dict[str, str]
+    _struct: Any
+    _values: dict[str, Value]
 
     def __init__(self, **options: object) -> None:
-        self._set = {key: _text(value) for key, value in options.items()}
-        ret = ffi.new("quicpro_config **")
-        rc = lib.quicpro_config_new(ret)
-        if rc < 0:
-            raise error(rc)
-        self._struct = ffi.gc(ret[0], lib.quicpro_config_free)
-        for key, value in self._set.items():
-            if "\0" in value:
-                raise InvalidValue(f"{key}: a value cannot hold a NUL", code=lib.QUICPRO_EVALUE)
-            rc = lib.quicpro_config_set(self._struct, key.encode(), value.encode())
-            if rc < 0:
-                raise error(rc, ffi.string(lib.quicpro_config_error(self._struct)).decode())
+        layers = [
+            *_environment(_layers.environment()),
+            _layers.from_options(options, "Config"),
+        ]
+        self._build(tuple(layers))
+        _warn(*layers)
+
+    def _build(self, layers: tuple[Layer, ...]) -> None:
+        struct = _new()
+        sources: dict[str, str] = {}
+        for layer in layers:
+            for setting in layer.settings:
+                wrong = _set(struct, setting, sources.get(_layers.LOCK, ""))
+                if wrong is not None:
+                    raise wrong
+                sources[setting.option.key] = setting.source
+        values = {
+            key: option.value(os.fsdecode(ffi.string(lib.quicpro_config_get(struct, key.encode()))))
+            for key, option in table().items()
+        }
+        for name, value in (
+            ("_layers", layers),
+            ("_struct", struct),
+            ("_sources", sources),
+            ("_values", values),
+        ):
+            object.__setattr__(self, name, value)
+
+    @classmethod
+    def _of(cls, layers: tuple[Layer, ...]) -> Config:
+        config = cls.__new__(cls)
+        config._build(layers)
+        return config
+
+    @classmethod
+    def from_file(cls, path: str | os.PathLike[str], **options: object) -> Config:
+        """A configuration with a TOML file in the place of the one that QUICPRO_CONFIG names.
+
+        Args:
+            path: the file. Its sections are the groups of the table, such as `[quic]`; keys may
+                also stand before the first section.
+            **options: as for `Config`, above the file and the environment.
+
+        Raises:
+            ConfigError: as `Config` does; mistakes in the file name its line and column.
+        """
+        variables = {k: v for k, v in _layers.environment().items() if k != "QUICPRO_CONFIG"}
+        system, environment = _environment(variables)
+        layers = (
+            system,
+            _layers.from_file(path),
+            environment,
+            _layers.from_options(options, "Config"),
+        )
+        config = cls._of(layers)
+        _warn(*layers)
+        return config
+
+    @classmethod
+    def from_env(cls, variables: Mapping[str, str] | None = None, **options: object) -> Config:
+        """A configuration with other variables than those of the process.
+
+        Args:
+            variables: QUICPRO_* names and values; others are ignored. None: the process's own,
+                which is what `Config()` takes as well.
+            **options: as for `Config`, above the variables.
+
+        Raises:
+            ConfigError: as `Config` does; mistakes name the variable.
+        """
+        given = _layers.environment() if variables is None else variables
+        layers = (*_environment(given), _layers.from_options(options, "Config"))
+        config = cls._of(layers)
+        _warn(*layers)
+        return config
+
+    @staticmethod
+    def check_file(path: str | os.PathLike[str]) -> list[ConfigError]:
+        """Every mistake of a TOML file, in the order of its lines; none: it can be used."""
+        found: list[ConfigError] = []
+        try:
+            layer = _layers.check_document(_layers.read(path), found.append)
+        except ConfigError as e:
+            return [e]
+        struct = _new()
+        found += [x for setting in layer.settings if (x := _set(struct, setting)) is not None]
+        return sorted(found, key=lambda e: (e.line or 0, e.column or 0))
 
     def replace(self, **options: object) -> Config:
-        """A copy with other values for some options."""
-        return Config(**{**self._set, **options})
+        """A copy with other values for some options; where the rest came from is kept.
 
-    def to_dict(self) -> dict[str, str]:
-        """Every option with its effective value, as text."""
-        return {option.key: self[option.key] for option in self.options()}
+        Raises:
+            ConfigError: as `Config` does.
+        """
+        layer = _layers.from_options(options, "Config")
+        config = self._of((*self._layers, layer))
+        _warn(layer)
+        return config
 
-    def __getitem__(self, key: str) -> str:
-        value = lib.quicpro_config_get(self._struct, key.encode())
-        if value == ffi.NULL:
+    def _override(self, options: Mapping[str, object], source: str) -> Config:
+        """The same for another layer, such as the command line."""
+        layer = _layers.from_options(options, source)
+        config = self._of((*self._layers, layer))
+        _warn(layer)
+        return config
+
+    def to_dict(self) -> dict[str, Value]:
+        """Every option with its effective value."""
+        return dict(self._values)
+
+    def source(self, key: str) -> str:
+        """Where the value of an option came from: "default", "file PATH:LINE:COLUMN",
+        "environment NAME", "Config" or "command line".
+
+        Raises:
+            KeyError: no such option.
+        """
+        return self._sources.get(self._known(key).key, "default")
+
+    @staticmethod
+    def _known(key: str) -> Option:
+        option = find(key)
+        if option is None:
             raise KeyError(key)
-        return str(ffi.string(value).decode())
+        return option
+
+    def __getitem__(self, key: str) -> Any:
+        return self._values[self._known(key).key]
 
     def __repr__(self) -> str:
-        return f"Config({', '.join(f'{k}={v!r}' for k, v in self._set.items())})"
+        own = {
+            setting.option.key: self._values[setting.option.key]
+            for layer in self._layers
+            for setting in layer.settings
+            if setting.source in ("Config", "command line")
+        }
+        return f"Config({', '.join(f'{k}={v!r}' for k, v in own.items())})"
+
+    def __eq__(self, other: object) -> bool:
+        return self._values == other._values if isinstance(other, Config) else NotImplemented
+
+    def __hash__(self) -> int:
+        return hash(tuple(self._values.items()))
+
+    def _frozen(self, *_: object) -> NoReturn:
+        raise ConfigFrozen("a Config cannot be changed; Config.replace() makes another one")
+
+    __setattr__ = __delattr__ = __setitem__ = __delitem__ = _frozen
 
     @staticmethod
     def options() -> Iterator[Option]:
         """The option table, row by row."""
-        index = 0
-        while (row := lib.quicpro_option_at(index)) != ffi.NULL:
-            index += 1
-            choices = ffi.string(row.choices).decode() if row.choices != ffi.NULL else ""
-            yield Option(
-                key=ffi.string(row.key).decode(),
-                type=_TYPES[row.type],
-                unit=ffi.string(row.unit).decode() if row.unit != ffi.NULL else "",
-                minimum=row.min,
-                maximum=row.max,
-                default=ffi.string(row.default_value).decode(),
-                choices=tuple(choices.split("|")) if choices else (),
-                help=ffi.string(row.help).decode(),
-                group=ffi.string(row.group).decode(),
-                live=bool(row.live),
-                status=_STATUS[row.status],
-            )
+        return iter(table().values())

@@ -13,11 +13,13 @@ import builtins
 __all__ = [
     "CertificateError",
     "ConfigError",
+    "ConfigFrozen",
     "ConnectionClosed",
     "ConnectionError",
     "ConnectionRefused",
     "HandshakeTimeout",
     "IdleTimeout",
+    "InvalidType",
     "InvalidValue",
     "PolicyViolation",
     "ProtocolError",
@@ -47,7 +49,40 @@ class QuicproError(Exception):
 
 
 class ConfigError(QuicproError, ValueError):
-    """An option that does not exist, or a value that it cannot have."""
+    """An option that does not exist, or a value that it cannot have.
+
+    Attributes (None where they do not apply):
+        key: the option, as the table calls it or as it was written if it is unknown.
+        value: what it was to be.
+        allowed: the values it can have, in words.
+        nearest: for an unknown option, the known key that is most like it.
+        source: the layer it came from, as `Config.source()` names it.
+        file, line, column: where in a file; lines and columns count from 1.
+    """
+
+    def __init__(
+        self,
+        text: str,
+        *,
+        code: int = 0,
+        wire_code: int | None = None,
+        remote: bool = False,
+        key: str | None = None,
+        value: object = None,
+        allowed: str | None = None,
+        nearest: str | None = None,
+        source: str | None = None,
+        place: tuple[str, int, int] | None = None,
+    ) -> None:
+        super().__init__(text, code=code, wire_code=wire_code, remote=remote)
+        self.key = key
+        self.value = value
+        self.allowed = allowed
+        self.nearest = nearest
+        self.source = source
+        self.file = place and place[0]
+        self.line = place and place[1]
+        self.column = place and place[2]
 
 
 class UnknownOption(ConfigError):
@@ -58,8 +93,16 @@ class InvalidValue(ConfigError):
     """The option cannot have that value."""
 
 
+class InvalidType(InvalidValue, TypeError):
+    """The option cannot have a value of that type."""
+
+
 class PolicyViolation(ConfigError, PermissionError):
     """The configuration is locked, and the value would have changed it."""
+
+
+class ConfigFrozen(ConfigError, TypeError):
+    """A Config was to be changed; `Config.replace()` makes another one."""
 
 
 class CertificateError(ConfigError):

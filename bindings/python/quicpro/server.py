@@ -94,9 +94,9 @@ class Server:
     Args:
         app: an ASGI 3 application.
         bind: "HOST:PORT"; port 0 lets the kernel choose, see `port`.
-        certfile: PEM certificate chain.
-        keyfile: PEM private key.
-        config: further options.
+        certfile: PEM certificate chain; None: as the configuration says (`cert_file`).
+        keyfile: PEM private key; None: as the configuration says (`key_file`).
+        config: further options; None: those of files and environment (see `Config`).
         root_path: prefix under which the application is mounted.
     """
 
@@ -105,16 +105,16 @@ class Server:
         app: ASGIApp,
         bind: str = "127.0.0.1:4433",
         *,
-        certfile: str | os.PathLike[str],
-        keyfile: str | os.PathLike[str],
+        certfile: str | os.PathLike[str] | None = None,
+        keyfile: str | os.PathLike[str] | None = None,
         config: Config | None = None,
         root_path: str = "",
     ) -> None:
         self._app = app
         self._host, self._wanted_port = parse_bind(bind)
-        self._config = (config or Config()).replace(
-            cert_file=os.fspath(certfile), key_file=os.fspath(keyfile)
-        )
+        files = {"cert_file": certfile, "key_file": keyfile}
+        given = {key: file for key, file in files.items() if file is not None}
+        self._config = (config or Config()).replace(**given)
         self._root_path = root_path
         self._driver: LoopDriver | None = None
         self._server: Any = None
@@ -288,8 +288,8 @@ def serve(
     app: ASGIApp,
     bind: str = "127.0.0.1:4433",
     *,
-    certfile: str | os.PathLike[str],
-    keyfile: str | os.PathLike[str],
+    certfile: str | os.PathLike[str] | None = None,
+    keyfile: str | os.PathLike[str] | None = None,
     config: Config | None = None,
     graceful_timeout: float = 30.0,
     loop: str = "auto",
@@ -302,9 +302,9 @@ def serve(
     Args:
         app: an ASGI 3 application (`http` and `lifespan`).
         bind: "HOST:PORT".
-        certfile: PEM certificate chain.
-        keyfile: PEM private key.
-        config: further options.
+        certfile: PEM certificate chain; None: as the configuration says (`cert_file`).
+        keyfile: PEM private key; None: as the configuration says (`key_file`).
+        config: further options; None: those of files and environment (see `Config`).
         graceful_timeout: seconds that open requests get after the first signal.
         loop: "auto", "asyncio" or "uvloop".
         root_path: prefix under which the application is mounted.

@@ -46,7 +46,7 @@ class _Engine:
 
     def __init__(self) -> None:
         ret = ffi.new("quicpro_thread **")
-        check(lib.quicpro_thread_new(ret, ffi.NULL))
+        check(lib.quicpro_thread_new(ret, Config()._struct))
         self.pid = os.getpid()
         self.ptr = ret[0]
         self.owner = 0  # the thread that has entered it
@@ -256,10 +256,11 @@ class Client:
 
     Args:
         cafile: PEM file of the authorities to trust; the system's if not given.
-        verify: check certificates and names; turn it off only for tests.
+        verify: check certificates and names; False only for tests. None: as the configuration
+            says, which by default is to check.
         timeout: seconds from a request to the end of its response; None for no limit.
-        handshake_timeout: seconds for a handshake.
-        config: further options.
+        handshake_timeout: seconds for a handshake; None: as the configuration says.
+        config: further options; None: those of files and environment (see `Config`).
 
     Raises:
         CertificateError: cafile cannot be used.
@@ -270,7 +271,7 @@ class Client:
         self,
         *,
         cafile: str | os.PathLike[str] | None = None,
-        verify: bool = True,
+        verify: bool | None = None,
         timeout: float | None = 30.0,
         handshake_timeout: float | None = None,
         config: Config | None = None,
@@ -412,14 +413,18 @@ class Client:
 
 
 def get(
-    url: str, *, cafile: str | os.PathLike[str] | None = None, verify: bool = True, **options: Any
+    url: str,
+    *,
+    cafile: str | os.PathLike[str] | None = None,
+    verify: bool | None = None,
+    **options: Any,
 ) -> Response:
     """Fetch a URL over HTTP/3.
 
     Args:
         url: an https URL.
         cafile: PEM file of the authorities to trust.
-        verify: check certificates and names.
+        verify: check certificates and names; None: as the configuration says.
         **options: as for `Client.request`.
     """
     with Client(cafile=cafile, verify=verify) as client:

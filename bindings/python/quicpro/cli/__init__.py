@@ -36,12 +36,13 @@ def cli(context: click.Context, debug: bool) -> None:
 
 
 def _commands() -> None:
+    from .config import config
     from .devcert import devcert
     from .get import get
     from .serve import serve
     from .version import version
 
-    for command in (serve, get, devcert, version):
+    for command in (serve, get, config, devcert, version):
         cli.add_command(command)
 
 

@@ -12,6 +12,7 @@ from typing import IO, Any
 import click
 
 from . import WRONG_USE, fail
+from ._options import config_options, load_config
 
 
 def _header(text: str) -> tuple[str, str]:
@@ -99,10 +100,10 @@ def _save(stream: Any, out: IO[bytes], name: str, where: str) -> None:
 @click.option(
     "--handshake-timeout",
     type=click.FloatRange(0.1, 600),
-    default=10.0,
-    show_default=True,
-    help="Seconds for the handshake.",
+    default=None,
+    help="Seconds for the handshake; default: 10.",
 )
+@config_options(short=False)  # -o is the output file, as curl's
 @click.option("-v", "--verbose", is_flag=True, help="Show handshake facts and fields on stderr.")
 @click.pass_context
 def get(
@@ -115,7 +116,9 @@ def get(
     cacert: str | None,
     insecure: bool,
     timeout: float | None,
-    handshake_timeout: float,
+    handshake_timeout: float | None,
+    config_file: str | None,
+    options: tuple[str, ...],
     verbose: bool,
 ) -> None:
     """Fetch URL over HTTP/3; the body goes to stdout. A status of 400 or more is exit code 1."""
@@ -124,6 +127,13 @@ def get(
     from quicpro.sync import Client
 
     body: Any = None
+    config = load_config(
+        config_file,
+        options,
+        ca_file=cacert,
+        verify_peer=False if insecure else None,
+        handshake_timeout=handshake_timeout,
+    )
     try:
         parse_url(url)
         fields = [_header(h) for h in headers]
@@ -145,14 +155,7 @@ def get(
         except OSError as e:
             fail(f"cannot read {data and data[1:]}: {e.strerror}", WRONG_USE)
         try:
-            client = stack.enter_context(
-                Client(
-                    cafile=cacert,
-                    verify=not insecure,
-                    timeout=timeout,
-                    handshake_timeout=handshake_timeout,
-                )
-            )
+            client = stack.enter_context(Client(timeout=timeout, config=config))
             stream = stack.enter_context(
                 client.stream(
                     method or ("GET" if body is None else "POST"), url, headers=fields, body=body

@@ -14,6 +14,7 @@ from typing import Any
 import click
 
 from . import NOT_STARTED, WRONG_USE, fail
+from ._options import config_options, load_config
 
 
 def load_app(target: str) -> Any:
@@ -86,14 +87,7 @@ def is_loopback(host: str | None) -> bool:
     help="Where to look for MODULE first.",
 )
 @click.option("--root-path", default="", help="Prefix under which the application is mounted.")
-@click.option(
-    "-o",
-    "--option",
-    "options",
-    multiple=True,
-    metavar="KEY=VALUE",
-    help="Set a library option, such as max_idle_timeout_ms=60000; may be repeated.",
-)
+@config_options()
 @click.option(
     "--tune-gc/--no-tune-gc",
     default=True,
@@ -112,13 +106,13 @@ def serve(
     loop: str,
     app_dir: str,
     root_path: str,
+    config_file: str | None,
     options: tuple[str, ...],
     tune_gc: bool,
     verbose: int,
 ) -> None:
     """Serve an ASGI application over HTTP/3."""
     from quicpro import errors
-    from quicpro.config import Config
     from quicpro.server import LifespanError, Server, parse_bind
     from quicpro.server import serve as run
 
@@ -126,11 +120,12 @@ def serve(
     logging.basicConfig(level=level, format="%(levelname)s %(name)s: %(message)s")
     try:
         host, _ = parse_bind(bind)
-        config = Config(**dict(_pair(option) for option in options))
-    except (ValueError, errors.ConfigError) as e:
+    except ValueError as e:
         fail(e, WRONG_USE)
+    config = load_config(config_file, options, cert_file=certfile, key_file=keyfile)
+    certfile, keyfile = config["cert_file"] or None, config["key_file"] or None
     if (certfile is None) != (keyfile is None):
-        fail("--certfile and --keyfile belong together", WRONG_USE)
+        fail("--certfile and --keyfile belong together (cert_file, key_file)", WRONG_USE)
     temporary: tempfile.TemporaryDirectory[str] | None = None
     if certfile is None or keyfile is None:
         if not is_loopback(host):
@@ -198,10 +193,3 @@ def _tune_gc() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(10_000, 50, 100)
-
-
-def _pair(option: str) -> tuple[str, str]:
-    key, equals, value = option.partition("=")
-    if not equals:
-        raise ValueError(f"'{option}' is not KEY=VALUE")
-    return key, value

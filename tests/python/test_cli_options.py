@@ -1,0 +1,96 @@
+"""--config and --option, as serve and get take them."""
+
+from pathlib import Path
+
+import pytest
+from conftest import Quicpro, Spawn
+from live import HERE, Live
+from quicpro import Client
+from quicpro.cli._options import parse_pairs
+
+
+def test_pairs() -> None:
+    assert parse_pairs(("a=1", "b=x=y", "c=", "a=2")) == {"a": "2", "b": "x=y", "c": ""}
+    for bad in ("a", "", "=1"):
+        with pytest.raises(ValueError, match="is not KEY=VALUE"):
+            parse_pairs((bad,))
+
+
+def test_serve_takes_certificates_from_a_file(spawn: Spawn, certs: Path, tmp_path: Path) -> None:
+    file = tmp_path / "q.toml"
+    file.write_text(
+        f"[tls]\ncert_file = '{certs / 'cert.pem'}'\nkey_file = '{certs / 'key.pem'}'\n"
+        "[quic]\ninitial_max_streams_bidi = 7\n"
+    )
+    process = spawn(
+        "serve", "testapp:app", "--app-dir", HERE, "--bind", "127.0.0.1:0", "--config", file,
+        "-o", "max_sessions=5",
+    )  # fmt: skip
+    url = process.wait_line("serving").split(" on ")[1].split()[0]
+    with Client(cafile=certs / "ca.pem") as client:
+        assert client.get(url).text == "hello"
+    process.interrupt()
+    assert process.wait() == 0
+    assert not any("temporary" in line for line in process.errors)
+    assert any(
+        'warning: option "max_sessions" is now called "max_connections"' in line
+        for line in process.errors
+    )
+
+
+def test_get_takes_the_authorities_from_file_variable_and_option(
+    server: Live, quicpro: Quicpro, certs: Path, tmp_path: Path
+) -> None:
+    ca, file = certs / "ca.pem", tmp_path / "q.toml"
+    file.write_text(f"[tls]\nca_file = '{ca}'\n")
+    for args, env in (
+        (["--config", file], {}),
+        (["--option", f"ca_file={ca}"], {}),
+        ([], {"QUICPRO_CA_FILE": str(ca)}),
+        ([], {"QUICPRO_CONFIG": str(file)}),
+        (["--cacert", ca], {"QUICPRO_CA_FILE": "/nonexistent"}),
+        (["--option", "ca_file=/nonexistent", "--cacert", ca], {}),
+    ):
+        done = quicpro("get", server.url(), *args, env=env)
+        assert (done.returncode, done.stdout, done.stderr) == (0, b"hello", b""), (args, env)
+    assert quicpro("get", server.url()).returncode == 1
+
+
+def test_a_lock_keeps_verification_on(
+    server: Live, quicpro: Quicpro, certs: Path, tmp_path: Path
+) -> None:
+    file = tmp_path / "q.toml"
+    file.write_text(
+        "[security]\nsecurity_allow_config_override = false\n"
+        f"[tls]\nca_file = '{certs / 'ca.pem'}'\n"
+    )
+    env = {"QUICPRO_CONFIG": str(file)}
+    assert quicpro("get", server.url(), env=env).stdout == b"hello"
+    for args in (["--insecure"], ["--option", "verify_peer=0"], ["--cacert", "/x"]):
+        done = quicpro("get", server.url(), *args, env=env)
+        assert done.returncode == 2 and b"locked" in done.stderr
+    done = quicpro("get", server.url(), env={**env, "QUICPRO_VERIFY_PEER": "0"})
+    assert done.returncode == 2 and b"QUICPRO_VERIFY_PEER" in done.stderr
+
+
+@pytest.mark.parametrize("command", [["serve", "testapp:app"], ["get", "https://localhost:1/"]])
+@pytest.mark.parametrize(
+    "args,says",
+    [
+        (["--config", "/nonexistent.toml"], "cannot read"),
+        (["--option", "handshake_timeout=0.001"], "0.1 to 600 s"),
+        (["--option", "gso"], "is not KEY=VALUE"),
+        (["--option", "nothing=1"], "unknown option"),
+    ],
+)
+def test_wrong_use(quicpro: Quicpro, command: list[str], args: list[str], says: str) -> None:
+    done = quicpro(*command, *args)
+    assert done.returncode == 2 and done.stdout == b""
+    text = done.stderr.decode()
+    assert text.startswith("quicpro: ") and text.count("\n") == 1 and says in text
+
+
+def test_help_names_both(quicpro: Quicpro) -> None:
+    for command in ("serve", "get", "config"):
+        text = quicpro(command, "--help").stdout
+        assert b"--config FILE" in text and b"--option KEY=VALUE" in text
