@@ -40,6 +40,25 @@ static void test_transfers_without_help_of_the_kernel(void)
     }
 }
 
+/* Sockets are their server's or client's: what those were configured with counts, not the loop. */
+static void test_a_socket_has_the_options_of_its_endpoint(void)
+{
+    struct pair p;
+    quicpro_server *other;
+    pair_init(&p, "localhost");
+    pair_start(&p);
+    switch_off(p.server_config, "gso gro mmsg");
+    CHECK_INT(quicpro_server_new(&other, p.server_loop, p.server_config), ==, 0);
+    CHECK_INT(quicpro_server_listen(other, "127.0.0.1", 0), >, 0);
+    const struct qp_endpoint *first = p.server_loop->endpoints; /* the one made last */
+    const struct qp_udp_features off = first->ports->socket.features,
+                                 on = first->next->ports->socket.features;
+    CHECK(!off.gso && !off.gro && !off.mmsg);
+    CHECK(on.mmsg);
+    quicpro_server_free(other);
+    pair_done(&p);
+}
+
 /* A kernel that takes a part of every other train, and then nothing until it is asked again. */
 static unsigned moody_turn;
 static bool moody_full;
@@ -122,6 +141,7 @@ int main(void)
 {
     static const struct check_test tests[] = {
         TEST(test_transfers_without_help_of_the_kernel),
+        TEST(test_a_socket_has_the_options_of_its_endpoint),
         TEST(test_a_train_that_is_taken_in_parts),
         TEST(test_a_train_that_is_lost),
     };

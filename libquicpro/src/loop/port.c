@@ -12,10 +12,10 @@ struct qp_port *qp_port_new(struct qp_endpoint *endpoint)
     port->socket.fd = -1;
     port->socket.owner = port;
     port->socket.features = (struct qp_udp_features){
-        .gso = endpoint->loop->options.gso,
-        .gro = endpoint->loop->options.gro,
-        .mmsg = endpoint->loop->options.mmsg,
-        .buffer_bytes = (size_t)endpoint->loop->options.socket_buffer_bytes,
+        .gso = endpoint->options.gso,
+        .gro = endpoint->options.gro,
+        .mmsg = endpoint->options.mmsg,
+        .buffer_bytes = (size_t)endpoint->options.socket_buffer_bytes,
     };
     port->next = endpoint->ports;
     endpoint->ports = port;
