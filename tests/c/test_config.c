@@ -135,6 +135,37 @@ static void test_a_locked_configuration_stays_as_it_is(void)
     }
 }
 
+/* What something runs with changes only where a row says so. */
+static void test_each_row_of_what_runs(void)
+{
+    struct qp_options options;
+    char error[200], text[32];
+    const quicpro_option *option;
+    unsigned live = 0;
+    if (!CHECK_INT(qp_options_init(&options), ==, 0))
+        return;
+    for (size_t i = 0; (option = quicpro_option_at(i)) != NULL; i++) {
+        char edge[32];
+        snprintf(edge, sizeof(edge), "%" PRIu64, option->min);
+        const char *value = option->type == QUICPRO_OPTION_UINT ? edge : option->default_value;
+        int r = qp_options_change(&options, option->key, value, true, error, sizeof(error));
+        CHECK_INT(r, ==, option->live ? 0 : QUICPRO_ESTATE);
+        CHECK_STR(qp_options_get(&options, i, text, sizeof(text)),
+                  option->live ? value : option->default_value);
+        CHECK(option->live || strstr(error, "is fixed when") != NULL);
+        live += option->live;
+    }
+    CHECK_U64(live, >=, 6);
+    CHECK_INT(qp_options_change(&options, "max_sessions", "0", true, error, sizeof(error)), ==,
+              QUICPRO_EVALUE);
+    CHECK_INT(qp_options_change(&options, "no", "0", true, error, sizeof(error)), ==,
+              QUICPRO_EOPTION);
+    options.security_allow_config_override = false;
+    CHECK_INT(qp_options_change(&options, "max_sessions", "5", true, error, sizeof(error)), ==,
+              QUICPRO_EPOLICY);
+    qp_options_done(&options);
+}
+
 static void test_wrong_arguments(void)
 {
     static char key[2000], value[2000];
@@ -198,6 +229,7 @@ int main(void)
         TEST(test_get_returns_the_default_and_set_takes_it),
         TEST(test_set),
         TEST(test_a_locked_configuration_stays_as_it_is),
+        TEST(test_each_row_of_what_runs),
         TEST(test_wrong_arguments),
         TEST(test_out_of_memory),
     };

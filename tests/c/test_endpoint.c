@@ -36,13 +36,16 @@ static void test_drained_is_told_once(void)
 static void test_a_full_server_lets_nobody_in(void)
 {
     static const char *const limit[] = {"max_connections", "max_handshakes"};
-    for (size_t i = 0; i < COUNTOF(limit); i++) {
+    for (size_t i = 0; i < 2 * COUNTOF(limit); i++) {
         struct pair p;
         quicpro_conn second;
         quicpro_loop_stats stats = {.size = sizeof(stats)};
+        const char *key = limit[i / 2];
         pair_init(&p, "localhost");
-        CHECK_INT(quicpro_config_set(p.server_config, limit[i], "1"), ==, 0);
+        CHECK_INT(quicpro_config_set(p.server_config, key, i % 2 == 0 ? "1" : "100"), ==, 0);
         pair_start(&p);
+        if (i % 2 == 1) /* told while it runs */
+            CHECK_INT(quicpro_server_set_option(p.server, key, "1"), ==, 0);
         CHECK_INT(pair_connect(&p, "127.0.0.1"), ==, 0);
         CHECK_INT(quicpro_client_connect(p.client, "127.0.0.1", p.port, NULL, &second), ==, 0);
         quicpro_tstamp end = quicpro_now() + PAIR_DEADLINE_S * QUICPRO_SECOND;
@@ -82,6 +85,59 @@ static void test_endpoints_share_a_loop(void)
     pair_done(&p);
 }
 
+static void test_options_of_what_runs(void)
+{
+    struct pair p;
+    quicpro_conn conn;
+    quicpro_stream stream;
+    pair_open(&p);
+    CHECK_INT(quicpro_client_set_option(p.client, "max_connections", "1"), ==, 0);
+    CHECK_INT(quicpro_client_connect(p.client, "127.0.0.1", p.port, NULL, &conn), ==,
+              QUICPRO_ELIMIT);
+    CHECK_INT(quicpro_client_set_option(p.client, "max_sessions", "2"), ==, 0);
+    CHECK_INT(quicpro_client_set_option(p.client, "max_pending_requests", "0"), ==, 0);
+    CHECK_INT(quicpro_client_connect(p.client, "127.0.0.1", p.port, NULL, &conn), ==, 0);
+    CHECK_INT(pair_request(&p, "GET", "/", NULL, 0, 1, NULL, &stream), ==,
+              0); /* the first has its handshake done */
+    p.conn = conn;
+    CHECK_INT(pair_request(&p, "GET", "/", NULL, 0, 1, NULL, &stream), ==, QUICPRO_ELIMIT);
+    static const struct {
+        const char *key, *value;
+        int r;
+        const char *says;
+    } row[] = {
+        {"gso", "false", QUICPRO_ESTATE, "option \"gso\" is fixed when"},
+        {"initial_max_data_bytes", "70000", QUICPRO_ESTATE, "is fixed when"},
+        {"tls_enable", "true", QUICPRO_ESTATE, "is fixed when"},
+        {"burst_bytes", "1", QUICPRO_EVALUE, "16384 to 16777216 bytes"},
+        {"burst_byte", "1", QUICPRO_EOPTION, "the nearest is \"burst_bytes\""},
+        {NULL, "1", QUICPRO_EINVAL, NULL},
+        {"burst_bytes", NULL, QUICPRO_EINVAL, NULL},
+    };
+    for (size_t i = 0; i < COUNTOF(row); i++) {
+        CHECK_INT(quicpro_server_set_option(p.server, row[i].key, row[i].value), ==, row[i].r);
+        CHECK_INT(quicpro_client_set_option(p.client, row[i].key, row[i].value), ==, row[i].r);
+        if (row[i].says != NULL) {
+            CHECK(strstr(quicpro_loop_error(p.server_loop), row[i].says) != NULL);
+            CHECK(strstr(quicpro_loop_error(p.client_loop), row[i].says) != NULL);
+        }
+    }
+    CHECK_INT(quicpro_server_set_option(NULL, "burst_bytes", "65536"), ==, QUICPRO_EINVAL);
+    CHECK_INT(quicpro_client_set_option(NULL, "burst_bytes", "65536"), ==, QUICPRO_EINVAL);
+    pair_done(&p);
+}
+
+static void test_a_locked_configuration_is_locked_while_it_runs(void)
+{
+    struct pair p;
+    pair_init(&p, "localhost");
+    CHECK_INT(quicpro_config_set(p.server_config, "security_allow_config_override", "0"), ==, 0);
+    pair_start(&p);
+    CHECK_INT(quicpro_server_set_option(p.server, "max_handshakes", "5"), ==, QUICPRO_EPOLICY);
+    CHECK_INT(quicpro_server_set_option(p.server, "max_handshakes", "4096"), ==, 0);
+    pair_done(&p);
+}
+
 static void test_configurations_may_go_at_once(void)
 {
     struct pair p;
@@ -114,8 +170,12 @@ static void test_bad_arguments(void)
 int main(void)
 {
     static const struct check_test tests[] = {
-        TEST(test_drained_is_told_once),   TEST(test_a_full_server_lets_nobody_in),
-        TEST(test_endpoints_share_a_loop), TEST(test_configurations_may_go_at_once),
+        TEST(test_drained_is_told_once),
+        TEST(test_a_full_server_lets_nobody_in),
+        TEST(test_endpoints_share_a_loop),
+        TEST(test_options_of_what_runs),
+        TEST(test_a_locked_configuration_is_locked_while_it_runs),
+        TEST(test_configurations_may_go_at_once),
         TEST(test_bad_arguments),
     };
     return RUN(tests);

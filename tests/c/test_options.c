@@ -52,6 +52,16 @@ static void test_old_names_lead_to_keys(void)
         for (size_t j = 0; quicpro_option_at(j) != NULL; j++)
             CHECK(strcmp(quicpro_option_at(j)->key, row[i].old) != 0);
     }
+    size_t names = 0;
+    for (size_t i = 0; quicpro_option_at(i) != NULL; i++) {
+        const char *old;
+        for (size_t j = 0; (old = quicpro_option_old_name(quicpro_option_at(i), j)) != NULL; j++) {
+            CHECK(quicpro_option_find(old) == quicpro_option_at(i));
+            names++;
+        }
+    }
+    CHECK_U64(names, ==, COUNTOF(row));
+    CHECK(quicpro_option_old_name(NULL, 0) == NULL);
     CHECK_STR(quicpro_option_find("gso")->key, "gso");
     CHECK(quicpro_option_find("gs") == NULL);
     CHECK(quicpro_option_find("") == NULL);

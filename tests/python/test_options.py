@@ -29,6 +29,9 @@ def test_units_of_time_end_the_key() -> None:
 
 def test_find() -> None:
     assert find("gso") is table()["gso"]
+    for option in table().values():
+        assert all(find(name) is option for name in option.old_names)
+    assert table()["congestion_control"].old_names == ("cc_algorithm",)
     old = find("cc_algorithm")
     assert old is not None and old.key == "congestion_control"
     for name in ("", "gs", "gso\0x", "\udc80", "max_idle_timeout", "GSO", "x" * 100_000):

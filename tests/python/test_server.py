@@ -13,7 +13,18 @@ from typing import Any
 import pytest
 import testapp
 from live import WAIT, Live, Starter, python
-from quicpro import CertificateError, Client, ConfigError, ResolveError, Server
+from quicpro import (
+    CertificateError,
+    Client,
+    Config,
+    ConfigError,
+    ConfigFrozen,
+    HandshakeTimeout,
+    InvalidValue,
+    PolicyViolation,
+    ResolveError,
+    Server,
+)
 from quicpro.server import LifespanError, parse_bind, run_event_loop
 from testapp import Receive, Send, answer, piece
 from testapp import start as begin
@@ -411,3 +422,45 @@ def test_log_of_a_server_is_silent(
         client.get(server.url())
         server.close(WAIT)
     assert caplog.records == []
+
+
+def test_options_while_it_runs(start: Starter, certs: Path) -> None:
+    live = start()
+
+    def set_options(**options: object) -> None:
+        async def change() -> None:
+            live.server.set_options(**options)
+
+        live.run(change())
+
+    with Client(cafile=certs / "ca.pem") as first:
+        assert first.get(live.url()).text == "hello"
+        set_options(max_connections=1, handshake_timeout=2)
+        with Client(cafile=certs / "ca.pem", handshake_timeout=0.1) as second:
+            with pytest.raises(HandshakeTimeout):
+                second.get(live.url())
+            with pytest.raises(ConfigFrozen, match=r"gso.*fixed"):
+                set_options(max_connections=2, gso=False)
+            with pytest.raises(InvalidValue, match="max_connections"):
+                set_options(max_connections=0)
+            with pytest.raises(HandshakeTimeout):
+                second.get(live.url())
+            set_options(max_connections=2, gso=True)  # which it has already
+            assert second.get(live.url()).text == "hello"
+
+
+def test_options_before_it_runs(certs: Path) -> None:
+    server = Server(testapp.app, certfile=certs / "cert.pem", keyfile=certs / "key.pem")
+    server.set_options(gso=False)
+    server.set_options(security_allow_config_override=False)
+    with pytest.raises(PolicyViolation):
+        server.set_options(gso=True)
+
+
+def test_certificates_may_stand_in_the_configuration(certs: Path) -> None:
+    config = Config(cert_file=certs / "cert.pem", key_file=certs / "key.pem")
+    server = Server(testapp.app, config=config)
+    assert server._config == config
+    locked = config.replace(security_allow_config_override=False)
+    with pytest.raises(PolicyViolation, match="cert_file"):
+        Server(testapp.app, certfile="/other", config=locked)

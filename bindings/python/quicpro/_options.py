@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import cache
-from typing import NamedTuple
+from itertools import count
+from typing import Any, NamedTuple
 
 from ._ffi import ffi, lib
 
@@ -32,6 +34,7 @@ class Option(NamedTuple):
     group: str
     live: bool
     status: str
+    old_names: tuple[str, ...]
 
     @property
     def allowed(self) -> str:
@@ -74,8 +77,17 @@ def table() -> dict[str, Option]:
             group=ffi.string(row.group).decode(),
             live=bool(row.live),
             status=_STATUS[row.status],
+            old_names=tuple(_old_names(row)),
         )
     return rows
+
+
+def _old_names(row: Any) -> Iterator[str]:
+    for index in count():
+        name = lib.quicpro_option_old_name(row, index)
+        if name == ffi.NULL:
+            return
+        yield ffi.string(name).decode()
 
 
 def _bytes(name: str) -> bytes:

@@ -123,6 +123,30 @@ class Server:
         self._drained: asyncio.Event | None = None
         self.port = 0
 
+    def set_options(self, **options: object) -> None:
+        """Change options of the server, also while it runs; then only those that are `live`
+        (`Config.options()` tells). They count for what happens from now on.
+
+        Raises:
+            ConfigFrozen: the server runs, and an option is not live. Nothing has changed.
+            ConfigError: as for `Config`. Nothing has changed.
+        """
+        config = self._config._override(options, "Server.set_options")
+        if self._driver is not None and self._server is not None:
+            changed = [o for o in config.options() if config[o.key] != self._config[o.key]]
+            for option in changed:
+                if not option.live:
+                    raise errors.ConfigFrozen(
+                        f'option "{option.key}" is fixed when a server is made', key=option.key
+                    )
+            for option in changed:
+                key = option.key.encode()
+                value = lib.quicpro_config_get(config._struct, key)
+                check_loop(
+                    lib.quicpro_server_set_option(self._server, key, value), self._driver.ptr
+                )
+        self._config = config
+
     async def start(self) -> None:
         """Start the application, then listen.
 

@@ -75,6 +75,7 @@ const char *quicpro_config_get(quicpro_config *config, const char *key);
 const char *quicpro_config_error(const quicpro_config *config);
 const quicpro_option *quicpro_option_at(size_t index);
 const quicpro_option *quicpro_option_find(const char *name);
+const char *quicpro_option_old_name(const quicpro_option *option, size_t index);
 const quicpro_option *quicpro_option_nearest(const char *name);
 typedef struct quicpro_devcert {
     char *ca_pem, *cert_pem, *key_pem;
@@ -172,6 +173,7 @@ int quicpro_loop_get_stats(const quicpro_loop *loop, quicpro_loop_stats *stats);
 typedef struct quicpro_server quicpro_server;
 int quicpro_server_new(quicpro_server **ret, quicpro_loop *loop,
                                    const quicpro_config *config);
+int quicpro_server_set_option(quicpro_server *server, const char *key, const char *value);
 void quicpro_server_free(quicpro_server *server);
 int quicpro_server_listen(quicpro_server *server, const char *host, uint16_t port);
 int quicpro_server_listen_fd(quicpro_server *server, int fd);
@@ -182,6 +184,7 @@ size_t quicpro_server_connections(const quicpro_server *server);
 typedef struct quicpro_client quicpro_client;
 int quicpro_client_new(quicpro_client **ret, quicpro_loop *loop,
                                    const quicpro_config *config);
+int quicpro_client_set_option(quicpro_client *client, const char *key, const char *value);
 void quicpro_client_free(quicpro_client *client);
 int quicpro_client_connect(quicpro_client *client, const char *host, uint16_t port,
                                        void *user, quicpro_conn *ret);

@@ -84,6 +84,13 @@ QUICPRO_API const quicpro_option *quicpro_option_at(size_t index);
  *  @since 0.1 */
 QUICPRO_API const quicpro_option *quicpro_option_find(const char *name);
 
+/** The names that an option had in quicpro_async and its successor.
+ *  @param option  a row; may be NULL
+ *  @param index   from 0
+ *  @return a static string, or NULL past the end
+ *  @since 0.1 */
+QUICPRO_API const char *quicpro_option_old_name(const quicpro_option *option, size_t index);
+
 /** The row whose key is most like a name (by edit distance), for messages.
  *  @param name  any text; only its first 48 bytes count
  *  @return a static row

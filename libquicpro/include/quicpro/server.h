@@ -20,6 +20,16 @@ typedef struct quicpro_server quicpro_server;
 QUICPRO_API int quicpro_server_new(quicpro_server **ret, quicpro_loop *loop,
                                    const quicpro_config *config);
 
+/** Changes an option of a running server; only those whose row says `live` (quicpro_option_at()).
+ *  Counts for what happens from now on: a lower limit closes nothing that is open already.
+ *  @param key, value  as for quicpro_config_set(); borrowed for the call
+ *  @return 0; QUICPRO_ESTATE: the option is not live; QUICPRO_EOPTION, QUICPRO_EVALUE,
+ *          QUICPRO_EPOLICY, QUICPRO_EINVAL, QUICPRO_ENOMEM: as quicpro_config_set(). What it has to
+ *          say is in quicpro_loop_error(). Whatever failed changed nothing.
+ *  @since 0.1 */
+QUICPRO_API int quicpro_server_set_option(quicpro_server *server, const char *key,
+                                          const char *value);
+
 /** Ends a server; its connections are closed with H3_NO_ERROR, without waiting for requests.
  *  @param server  may be NULL @since 0.1 */
 QUICPRO_API void quicpro_server_free(quicpro_server *server);

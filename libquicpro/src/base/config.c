@@ -31,12 +31,20 @@ void quicpro_config_free(quicpro_config *config)
 
 enum { KEY_SHOWN = 64, VALUE_SHOWN = 96, RANGE_SHOWN = 192 };
 
-static int refuse_key(quicpro_config *config, const char *key)
+/* What a refusal is about, and where its sentence goes. */
+struct refusal {
+    const quicpro_option *option;
+    const char *value;
+    char *error;
+    size_t size;
+};
+
+static int refuse_key(const struct refusal *refusal, const char *key)
 {
     char shown[KEY_SHOWN];
     qp_escape(shown, sizeof(shown), key, strlen(key));
-    snprintf(config->error, sizeof(config->error), "unknown option \"%s\"; the nearest is \"%s\"",
-             shown, quicpro_option_nearest(key)->key);
+    snprintf(refusal->error, refusal->size, "unknown option \"%s\"; the nearest is \"%s\"", shown,
+             quicpro_option_nearest(key)->key);
     return QUICPRO_EOPTION;
 }
 
@@ -59,53 +67,67 @@ static void write_range(char *out, size_t size, const quicpro_option *option)
     }
 }
 
-static int refuse_value(quicpro_config *config, const quicpro_option *option, const char *value,
-                        const char *why)
+static int refuse_value(const struct refusal *refusal, const char *why)
 {
+    const quicpro_option *option = refusal->option;
     char shown[VALUE_SHOWN], range[RANGE_SHOWN];
-    qp_escape(shown, sizeof(shown), value, strlen(value));
+    qp_escape(shown, sizeof(shown), refusal->value, strlen(refusal->value));
     if (why == option->help) {
-        snprintf(config->error, sizeof(config->error), "option \"%s\": \"%s\" is refused: %s",
-                 option->key, shown, why);
+        snprintf(refusal->error, refusal->size, "option \"%s\": \"%s\" is refused: %s", option->key,
+                 shown, why);
         return QUICPRO_EVALUE;
     }
     write_range(range, sizeof(range), option);
-    snprintf(config->error, sizeof(config->error), "option \"%s\": \"%s\" is %s: %s", option->key,
-             shown, why, range);
+    snprintf(refusal->error, refusal->size, "option \"%s\": \"%s\" is %s: %s", option->key, shown,
+             why, range);
     return QUICPRO_EVALUE;
 }
 
-static int refuse_change(quicpro_config *config, const quicpro_option *option, const char *value)
+static int refuse_change(const struct refusal *refusal, const char *now)
 {
-    char shown[VALUE_SHOWN], text[sizeof(config->text)], kept[VALUE_SHOWN];
-    const char *now =
-        qp_options_get(&config->options, (size_t)qp_option_row(option->key), text, sizeof(text));
-    qp_escape(shown, sizeof(shown), value, strlen(value));
+    char shown[VALUE_SHOWN], kept[VALUE_SHOWN];
+    qp_escape(shown, sizeof(shown), refusal->value, strlen(refusal->value));
     qp_escape(kept, sizeof(kept), now, strlen(now));
-    snprintf(config->error, sizeof(config->error),
+    snprintf(refusal->error, refusal->size,
              "option \"%s\": the configuration is locked; it stays \"%s\" and cannot be \"%s\"",
-             option->key, kept, shown);
+             refusal->option->key, kept, shown);
     return QUICPRO_EPOLICY;
+}
+
+static int refuse_frozen(const struct refusal *refusal)
+{
+    snprintf(refusal->error, refusal->size,
+             "option \"%s\" is fixed when a loop, server or client is made", refusal->option->key);
+    return QUICPRO_ESTATE;
+}
+
+int qp_options_change(struct qp_options *options, const char *key, const char *value, bool running,
+                      char *error, size_t size)
+{
+    struct refusal refusal = {.value = value, .error = error, .size = size};
+    const char *why = "";
+    char text[32];
+    int row = qp_option_row(key);
+    if (row < 0)
+        return refuse_key(&refusal, key);
+    refusal.option = quicpro_option_at((size_t)row);
+    if (running && !refusal.option->live)
+        return refuse_frozen(&refusal);
+    if (!options->security_allow_config_override) {
+        if (qp_options_same(options, (size_t)row, value))
+            return 0;
+        return refuse_change(&refusal, qp_options_get(options, (size_t)row, text, sizeof(text)));
+    }
+    int r = qp_options_set(options, (size_t)row, value, &why);
+    return r == QUICPRO_EVALUE ? refuse_value(&refusal, why) : r;
 }
 
 int quicpro_config_set(quicpro_config *config, const char *key, const char *value)
 {
-    const char *why = "";
     if (config == NULL || key == NULL || value == NULL)
         return QUICPRO_EINVAL;
-    int row = qp_option_row(key);
-    if (row < 0)
-        return refuse_key(config, key);
-    const quicpro_option *option = quicpro_option_at((size_t)row);
-    const bool locked = !config->options.security_allow_config_override;
-    if (locked && qp_options_same(&config->options, (size_t)row, value))
-        return 0;
-    if (locked)
-        return refuse_change(config, option, value);
-    int r = qp_options_set(&config->options, (size_t)row, value, &why);
-    if (r == QUICPRO_EVALUE)
-        return refuse_value(config, option, value, why);
-    return r;
+    return qp_options_change(&config->options, key, value, false, config->error,
+                             sizeof(config->error));
 }
 
 const char *quicpro_config_get(quicpro_config *config, const char *key)

@@ -74,6 +74,14 @@ const quicpro_option *quicpro_option_find(const char *name)
     return row < 0 ? NULL : &table[row];
 }
 
+const char *quicpro_option_old_name(const quicpro_option *option, size_t index)
+{
+    for (size_t i = 0; option != NULL && i < COUNTOF(aliases); i++)
+        if (strcmp(aliases[i].key, option->key) == 0 && index-- == 0)
+            return aliases[i].old;
+    return NULL;
+}
+
 enum { KEY_MAX = 48 };
 
 static size_t least(size_t a, size_t b)

@@ -41,8 +41,8 @@
                                                                                                    \
     U(max_idle_timeout_ms, quic, "ms", 0, 3600000, 30000, FROZEN,                                  \
       "close a connection silent for this long; 0: never (RFC 9000 10.1)")                         \
-    U(handshake_timeout_ms, quic, "ms", 100, 600000, 10000, FROZEN,                                \
-      "give a handshake up after this long")                                                       \
+    U(handshake_timeout_ms, quic, "ms", 100, 600000, 10000, LIVE,                                  \
+      "give a handshake up after this long; counts for those that begin")                          \
     U(initial_max_data_bytes, quic, "bytes", 65536, 1073741824, 10485760, FROZEN,                  \
       "receive window of a connection (RFC 9000 4.1)")                                             \
     U(initial_max_stream_data_bytes, quic, "bytes", 16384, 268435456, 1048576, FROZEN,             \
@@ -51,7 +51,7 @@
       "requests a peer may have open at once (RFC 9000 4.6)")                                      \
     U(max_udp_payload_bytes, quic, "bytes", 1200, 65527, 1350, FROZEN,                             \
       "largest datagram sent; the path must carry it (RFC 9000 14)")                               \
-    U(burst_bytes, quic, "bytes", 16384, 16777216, 524288, FROZEN,                                 \
+    U(burst_bytes, quic, "bytes", 16384, 16777216, 524288, LIVE,                                   \
       "bytes one connection may send in one turn of the loop")                                     \
     C(congestion_control, quic, "cubic|reno|bbr2", "cubic", FROZEN,                                \
       "congestion controller (RFC 9002, RFC 9438)")                                                \
@@ -66,14 +66,14 @@
     N(pto_max_ms, quic, "ms", 1, 3600000, 60000,                                                   \
       "no effect: probe timeouts double until the idle timeout (RFC 9002 6.2.1)")                  \
     N(max_pto_probes, quic, "probes", 1, 1000, 5,                                                  \
-      "no effect: the engine sends at most two a timeout (RFC 9002 6.2.4)")                      \
+      "no effect: the engine sends at most two a timeout (RFC 9002 6.2.4)")                        \
     R(disable_congestion_control, quic, false,                                                     \
       "a sender without congestion control harms the network (RFC 9002 7)")                        \
     R(transport_disable_encryption, quic, false, "QUIC is always encrypted (RFC 9001)")            \
                                                                                                    \
-    U(max_connections, limits, "connections", 1, 1048576, 65536, FROZEN,                           \
+    U(max_connections, limits, "connections", 1, 1048576, 65536, LIVE,                             \
       "connections open at once on a server or client")                                            \
-    U(max_handshakes, limits, "connections", 1, 1048576, 4096, FROZEN,                             \
+    U(max_handshakes, limits, "connections", 1, 1048576, 4096, LIVE,                               \
       "handshakes unfinished at once on a server")                                                 \
                                                                                                    \
     U(max_field_section_bytes, http3, "bytes", 1024, 1048576, 65536, FROZEN,                       \
@@ -82,9 +82,9 @@
       "dynamic table offered to the peer's encoder (RFC 9204 3.2.3)")                              \
     U(qpack_blocked_streams, http3, "streams", 0, 1000, 16, FROZEN,                                \
       "streams that may wait for the dynamic table (RFC 9204 2.1.2)")                              \
-    U(send_queue_bytes, http3, "bytes", 4096, 1073741824, 262144, FROZEN,                          \
+    U(send_queue_bytes, http3, "bytes", 4096, 1073741824, 262144, LIVE,                            \
       "bytes of a body that may wait for the transport")                                           \
-    U(max_pending_requests, http3, "requests", 0, 1048576, 1000, FROZEN,                           \
+    U(max_pending_requests, http3, "requests", 0, 1048576, 1000, LIVE,                             \
       "client: requests that may wait for a handshake or a stream")                                \
                                                                                                    \
     U(socket_buffer_bytes, socket, "bytes", 0, 1073741824, 4194304, FROZEN,                        \
@@ -150,5 +150,10 @@ int qp_options_set(struct qp_options *options, size_t row, const char *text, con
 bool qp_options_same(const struct qp_options *options, size_t row, const char *text);
 /* The value as text: owned by options, static, or written to `text`. */
 const char *qp_options_get(const struct qp_options *options, size_t row, char *text, size_t size);
+/* Sets an option by name, with a sentence for people if that fails. `running`: options is what
+ * something runs with, so only LIVE rows may change. 0; what quicpro_config_set() returns;
+ * QUICPRO_ESTATE: running, and the row is FROZEN. */
+int qp_options_change(struct qp_options *options, const char *key, const char *value, bool running,
+                      char *error, size_t size);
 
 #endif

@@ -24,6 +24,11 @@ int quicpro_client_new(quicpro_client **ret, quicpro_loop *loop, const quicpro_c
     return 0;
 }
 
+int quicpro_client_set_option(quicpro_client *client, const char *key, const char *value)
+{
+    return client == NULL ? QUICPRO_EINVAL : qp_endpoint_set_option(&client->endpoint, key, value);
+}
+
 void quicpro_client_free(quicpro_client *client)
 {
     if (client == NULL)

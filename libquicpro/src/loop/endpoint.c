@@ -6,6 +6,20 @@
 
 enum { H3_NO_ERROR = 0x100 };
 
+static void set_h3_options(struct qp_endpoint *endpoint)
+{
+    const struct qp_options *o = &endpoint->options;
+    endpoint->h3_options = (struct qp_h3_options){
+        .max_field_section_bytes = o->max_field_section_bytes,
+        .qpack_max_table_bytes = o->qpack_max_table_bytes,
+        .qpack_blocked_streams = o->qpack_blocked_streams,
+        .max_streams_bidi = o->initial_max_streams_bidi,
+        .send_queue_bytes = o->send_queue_bytes,
+        .max_pending_requests = o->max_pending_requests,
+        .random = qp_random,
+    };
+}
+
 int qp_endpoint_init(struct qp_endpoint *endpoint, struct quicpro_loop *loop,
                      const quicpro_config *config, bool server)
 {
@@ -27,18 +41,23 @@ int qp_endpoint_init(struct qp_endpoint *endpoint, struct quicpro_loop *loop,
         qp_options_done(o);
         return r;
     }
-    endpoint->h3_options = (struct qp_h3_options){
-        .max_field_section_bytes = o->max_field_section_bytes,
-        .qpack_max_table_bytes = o->qpack_max_table_bytes,
-        .qpack_blocked_streams = o->qpack_blocked_streams,
-        .max_streams_bidi = o->initial_max_streams_bidi,
-        .send_queue_bytes = o->send_queue_bytes,
-        .max_pending_requests = o->max_pending_requests,
-        .random = qp_random,
-    };
+    set_h3_options(endpoint);
     endpoint->next = loop->endpoints;
     loop->endpoints = endpoint;
     return 0;
+}
+
+/* LIVE rows are read from endpoint->options, or from the session's copy, each time they count. */
+int qp_endpoint_set_option(struct qp_endpoint *endpoint, const char *key, const char *value)
+{
+    struct quicpro_loop *loop = endpoint->loop;
+    if (key == NULL || value == NULL)
+        return QUICPRO_EINVAL;
+    int r =
+        qp_options_change(&endpoint->options, key, value, true, loop->error, sizeof(loop->error));
+    if (r == 0)
+        set_h3_options(endpoint);
+    return r;
 }
 
 /* Calls visit for each link of an endpoint. */

@@ -169,6 +169,7 @@ void qp_port_route(struct qp_port *port, const struct qp_udp_train *train, quicp
 /* endpoint.c */
 int qp_endpoint_init(struct qp_endpoint *endpoint, struct quicpro_loop *loop,
                      const quicpro_config *config, bool server);
+int qp_endpoint_set_option(struct qp_endpoint *endpoint, const char *key, const char *value);
 void qp_endpoint_done(struct qp_endpoint *endpoint);
 /* Closes all its connections; they are told, not waited for. */
 void qp_endpoint_abort(struct qp_endpoint *endpoint);

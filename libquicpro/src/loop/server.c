@@ -23,6 +23,11 @@ int quicpro_server_new(quicpro_server **ret, quicpro_loop *loop, const quicpro_c
     return 0;
 }
 
+int quicpro_server_set_option(quicpro_server *server, const char *key, const char *value)
+{
+    return server == NULL ? QUICPRO_EINVAL : qp_endpoint_set_option(&server->endpoint, key, value);
+}
+
 void quicpro_server_free(quicpro_server *server)
 {
     if (server == NULL)
