@@ -250,11 +250,18 @@ def fuzz(s: Suite) -> None:
 
 def checks(s: Suite) -> None:
     style(s)
+    reference(s)
     s.check("symbols", BIN / "python", "tools/check_symbols.py")
+
+
+def reference(s: Suite) -> None:
+    """Pages that are written from the installed package, against what it says now."""
+    s.check("docs/reference", BIN / "python", "tools/config_reference.py", "--check")
 
 
 def lint(s: Suite) -> None:
     style(s)
+    reference(s)
     s.check("THIRD_PARTY.md", BIN / "python", "tools/third_party.py", "--check")
     if shutil.which("cargo-clippy"):
         s.check("clippy", BIN / "python", "tools/engine_checks.py", "clippy")
