@@ -1,6 +1,10 @@
 """quicpro._toml: documents, and where in them everything stands."""
 
+import sys
+import types
+
 import pytest
+from quicpro import _toml
 from quicpro._toml import SIZE_MAX, Place, parse
 from quicpro.errors import ConfigError
 
@@ -90,3 +94,14 @@ def test_what_is_not_toml_is_named_by_line_and_column(data: bytes, line: int, co
 def test_what_is_too_much(data: bytes) -> None:
     with pytest.raises(ConfigError, match="f: "):
         parse(data, "f")
+
+
+def test_before_python_3_11(monkeypatch: pytest.MonkeyPatch) -> None:
+    """tomli does where it is installed, and is asked for where it is not."""
+    monkeypatch.setattr(_toml, "sys", types.SimpleNamespace(version_info=(3, 10)))
+    monkeypatch.setitem(sys.modules, "tomli", None)
+    with pytest.raises(ConfigError, match=r"f: .* Python 3\.11 or: pip install tomli"):
+        parse(b"a = 1", "f")
+    tomllib = pytest.importorskip("tomllib")
+    monkeypatch.setitem(sys.modules, "tomli", tomllib)
+    assert parse(b"a = 1", "f").values == {"a": 1}
