@@ -2,6 +2,8 @@
 
 #include <openssl/ssl.h>
 
+#include "base/options.h"
+
 #include "check.h"
 
 /* An engine that only says how it ended. */
@@ -36,7 +38,25 @@ static size_t panic_text(char *out, size_t size)
     return (size_t)snprintf(out, size, "panicked somewhere");
 }
 
+static struct qp_engine_params params;
+
+static int config_new(qp_engine_config **ret, struct ssl_ctx_st *ctx,
+                      const struct qp_engine_params *given)
+{
+    (void)ctx;
+    *ret = NULL;
+    params = *given;
+    return 0;
+}
+
+static void config_free(qp_engine_config *config)
+{
+    (void)config;
+}
+
 static const struct qp_engine_ops engine = {
+    .config_new = config_new,
+    .config_free = config_free,
     .flags = flags,
     .get_error = get_error,
     .ssl = ssl,
@@ -108,6 +128,65 @@ static void test_every_end_has_its_error_and_text(void)
 }
 
 /* What the peer wrote reaches a terminal escaped, and is cut. */
+/* Each option of the transport reaches the engine as the parameter it is. */
+static void test_options_reach_the_engine(void)
+{
+#define PARAM(name) offsetof(struct qp_engine_params, name)
+    static const struct {
+        const char *key, *value;
+        size_t param;
+        uint64_t want;
+    } row[] = {
+        {"gso", "true", PARAM(max_idle_timeout_ms), 30000}, /* the defaults */
+        {"gso", "true", PARAM(initial_max_data_bytes), 10485760},
+        {"gso", "true", PARAM(max_connection_window_bytes), 2 * 10485760},
+        {"gso", "true", PARAM(initial_max_stream_data_bidi_local_bytes), 1048576},
+        {"gso", "true", PARAM(initial_max_stream_data_bidi_remote_bytes), 1048576},
+        {"gso", "true", PARAM(initial_max_stream_data_uni_bytes), 1048576},
+        {"gso", "true", PARAM(max_stream_window_bytes), 2 * 1048576},
+        {"gso", "true", PARAM(initial_max_streams_bidi), 100},
+        {"gso", "true", PARAM(initial_max_streams_uni), 16},
+        {"max_idle_timeout_ms", "5", PARAM(max_idle_timeout_ms), 5},
+        {"initial_max_data_bytes", "70000", PARAM(initial_max_data_bytes), 70000},
+        {"initial_max_data_bytes", "70000", PARAM(max_connection_window_bytes), 140000},
+        {"max_connection_window_bytes", "90000000", PARAM(max_connection_window_bytes), 90000000},
+        {"max_connection_window_bytes", "1", PARAM(max_connection_window_bytes), 10485760},
+        {"initial_max_stream_data_bytes", "20000", PARAM(initial_max_stream_data_uni_bytes), 20000},
+        {"initial_max_stream_data_bidi_local", "7", PARAM(initial_max_stream_data_bidi_local_bytes),
+         7},
+        {"initial_max_stream_data_bidi_local", "7",
+         PARAM(initial_max_stream_data_bidi_remote_bytes), 1048576},
+        {"initial_max_stream_data_bidi_remote", "8",
+         PARAM(initial_max_stream_data_bidi_remote_bytes), 8},
+        {"initial_max_stream_data_uni", "9000000", PARAM(initial_max_stream_data_uni_bytes),
+         9000000},
+        {"initial_max_stream_data_uni", "9000000", PARAM(max_stream_window_bytes), 18000000},
+        {"max_stream_window_bytes", "5000000", PARAM(max_stream_window_bytes), 5000000},
+        {"max_stream_window_bytes", "5", PARAM(max_stream_window_bytes), 1048576},
+        {"initial_max_streams_bidi", "3", PARAM(initial_max_streams_bidi), 3},
+        {"initial_max_streams_uni", "3", PARAM(initial_max_streams_uni), 3},
+        {"max_udp_payload_bytes", "1200", PARAM(max_send_udp_payload_bytes), 1200},
+        {"initial_cwnd_packets", "10", PARAM(initial_cwnd_packets), 10},
+        {"congestion_control", "cubic", PARAM(cc), QP_ENGINE_CC_CUBIC},
+        {"congestion_control", "reno", PARAM(cc), QP_ENGINE_CC_RENO},
+        {"congestion_control", "bbr2", PARAM(cc), QP_ENGINE_CC_BBR2},
+    };
+    for (size_t i = 0; i < COUNTOF(row); i++) {
+        struct qp_conn_factory factory;
+        quicpro_config *config;
+        uint64_t got;
+        if (!CHECK_INT(quicpro_config_new(&config), ==, 0))
+            return;
+        CHECK_INT(quicpro_config_set(config, row[i].key, row[i].value), ==, 0);
+        CHECK_INT(qp_conn_factory_init(&factory, &engine, &config->options, NULL), ==, 0);
+        memcpy(&got, (const char *)&params + row[i].param, sizeof(got));
+        if (!CHECK_U64(got, ==, row[i].want))
+            printf("#   %s=%s\n", row[i].key, row[i].value);
+        quicpro_config_free(config);
+    }
+#undef PARAM
+}
+
 static void test_reasons_are_escaped(void)
 {
     struct ended e = {0, REMOTE(1, 0x102), NULL};
@@ -128,6 +207,7 @@ int main(void)
 {
     static const struct check_test tests[] = {
         TEST(test_every_end_has_its_error_and_text),
+        TEST(test_options_reach_the_engine),
         TEST(test_reasons_are_escaped),
     };
     return RUN(tests);

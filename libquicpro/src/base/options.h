@@ -47,8 +47,20 @@
       "receive window of a connection (RFC 9000 4.1)")                                             \
     U(initial_max_stream_data_bytes, quic, "bytes", 16384, 268435456, 1048576, FROZEN,             \
       "receive window of a stream (RFC 9000 4.1)")                                                 \
+    U(initial_max_stream_data_bidi_local_bytes, quic, "bytes", 0, 268435456, 0, FROZEN,            \
+      "of it, bidirectional streams we open; 0: as initial_max_stream_data_bytes")                 \
+    U(initial_max_stream_data_bidi_remote_bytes, quic, "bytes", 0, 268435456, 0, FROZEN,           \
+      "of it, bidirectional streams the peer opens; 0: as initial_max_stream_data_bytes")          \
+    U(initial_max_stream_data_uni_bytes, quic, "bytes", 0, 268435456, 0, FROZEN,                   \
+      "of it, unidirectional streams; 0: as initial_max_stream_data_bytes")                        \
+    U(max_connection_window_bytes, quic, "bytes", 0, 4294967296, 0, FROZEN,                        \
+      "what a connection's receive window may grow to; 0: twice what it begins with")              \
+    U(max_stream_window_bytes, quic, "bytes", 0, 4294967296, 0, FROZEN,                            \
+      "what a stream's receive window may grow to; 0: twice the largest it begins with")           \
     U(initial_max_streams_bidi, quic, "streams", 1, 65536, 100, FROZEN,                            \
       "requests a peer may have open at once (RFC 9000 4.6)")                                      \
+    U(initial_max_streams_uni, quic, "streams", 3, 65536, 16, FROZEN,                              \
+      "unidirectional streams a peer may have open; HTTP/3 needs three (RFC 9114 6.2)")            \
     U(max_udp_payload_bytes, quic, "bytes", 1200, 65527, 1350, FROZEN,                             \
       "largest datagram sent; the path must carry it (RFC 9000 14)")                               \
     U(burst_bytes, quic, "bytes", 16384, 16777216, 524288, LIVE,                                   \
@@ -104,6 +116,9 @@
     A(tls_verify_peer, verify_peer)                                                                \
     A(initial_max_data, initial_max_data_bytes)                                                    \
     A(initial_max_stream_data, initial_max_stream_data_bytes)                                      \
+    A(initial_max_stream_data_bidi_local, initial_max_stream_data_bidi_local_bytes)                \
+    A(initial_max_stream_data_bidi_remote, initial_max_stream_data_bidi_remote_bytes)              \
+    A(initial_max_stream_data_uni, initial_max_stream_data_uni_bytes)                              \
     A(max_udp_payload_size, max_udp_payload_bytes)                                                 \
     A(cc_algorithm, congestion_control)                                                            \
     A(cc_initial_cwnd_packets, initial_cwnd_packets)                                               \

@@ -8,11 +8,8 @@
 #include "quic/tls.h"
 
 enum {
-    /* Unidirectional streams a peer may open: HTTP/3 needs three (RFC 9114 section 6.2), unknown
-     * types and GREASE want a few more. */
-    MAX_STREAMS_UNI = 16,
-    /* Windows grow with use up to this multiple of the configured ones; memory a peer can make us
-     * hold is bounded by the connection's. */
+    /* Windows grow with use, unless told otherwise up to this multiple of what they begin with;
+     * memory a peer can make us hold is bounded by the connection's. */
     WINDOW_GROWTH = 2,
     ACTIVE_CONNECTION_IDS = 4,    /* one for each path, and one to move on to */
     MAX_RECV_UDP_PAYLOAD = 65527, /* as large as a datagram gets (RFC 9000 section 18.2) */
@@ -28,20 +25,38 @@ enum {
     ALERT_NO_APPLICATION_PROTOCOL = 120,
 };
 
+static uint64_t either(uint64_t value, uint64_t otherwise)
+{
+    return value != 0 ? value : otherwise;
+}
+
+static uint64_t larger(uint64_t a, uint64_t b)
+{
+    return a > b ? a : b;
+}
+
 int qp_conn_factory_init(struct qp_conn_factory *factory, const struct qp_engine_ops *engine,
                          const struct qp_options *options, struct ssl_ctx_st *tls)
 {
-    const uint64_t window = options->initial_max_stream_data_bytes;
+    const uint64_t all = options->initial_max_stream_data_bytes;
+    const uint64_t local = either(options->initial_max_stream_data_bidi_local_bytes, all);
+    const uint64_t remote = either(options->initial_max_stream_data_bidi_remote_bytes, all);
+    const uint64_t uni = either(options->initial_max_stream_data_uni_bytes, all);
+    const uint64_t stream = larger(larger(local, remote), uni);
+    const uint64_t conn = options->initial_max_data_bytes;
+    /* A window never shrinks (RFC 9000 section 4.1): what it may grow to is at least what it is. */
+    const uint64_t conn_max = either(options->max_connection_window_bytes, WINDOW_GROWTH * conn);
+    const uint64_t stream_max = either(options->max_stream_window_bytes, WINDOW_GROWTH * stream);
     const struct qp_engine_params params = {
         .max_idle_timeout_ms = options->max_idle_timeout_ms,
-        .initial_max_data_bytes = options->initial_max_data_bytes,
-        .initial_max_stream_data_bidi_local_bytes = window,
-        .initial_max_stream_data_bidi_remote_bytes = window,
-        .initial_max_stream_data_uni_bytes = window,
+        .initial_max_data_bytes = conn,
+        .initial_max_stream_data_bidi_local_bytes = local,
+        .initial_max_stream_data_bidi_remote_bytes = remote,
+        .initial_max_stream_data_uni_bytes = uni,
         .initial_max_streams_bidi = options->initial_max_streams_bidi,
-        .initial_max_streams_uni = MAX_STREAMS_UNI,
-        .max_connection_window_bytes = WINDOW_GROWTH * options->initial_max_data_bytes,
-        .max_stream_window_bytes = WINDOW_GROWTH * window,
+        .initial_max_streams_uni = options->initial_max_streams_uni,
+        .max_connection_window_bytes = larger(conn_max, conn),
+        .max_stream_window_bytes = larger(stream_max, stream),
         .max_send_udp_payload_bytes = options->max_udp_payload_bytes,
         .active_connection_id_limit = ACTIVE_CONNECTION_IDS,
         .initial_cwnd_packets = options->initial_cwnd_packets,
