@@ -1,11 +1,13 @@
 """--config and --option, as serve and get take them."""
 
+import json
 from pathlib import Path
 
 import pytest
 from conftest import Quicpro, Spawn
 from live import HERE, Live
-from quicpro import Client
+from quicpro import Client, Config
+from quicpro.cli import cli
 from quicpro.cli._options import parse_pairs
 
 
@@ -14,6 +16,57 @@ def test_pairs() -> None:
     for bad in ("a", "", "=1"):
         with pytest.raises(ValueError, match="is not KEY=VALUE"):
             parse_pairs((bad,))
+
+
+def test_no_flag_is_there_twice() -> None:
+    for name, command in cli.commands.items():
+        flags = [flag for p in command.params for flag in (*p.opts, *p.secondary_opts)]
+        assert len(flags) == len(set(flags)), name
+
+
+def test_each_option_has_a_flag(quicpro: Quicpro) -> None:
+    args, want = [], {}
+    for option in Config.options():
+        if option.key == "security_allow_config_override":
+            continue
+        name = option.key
+        for suffix in ("_ms", "_us", "_sec"):
+            name = name.removesuffix(suffix)
+        flag = name.replace("_", "-")
+        value = option.value(option.default)
+        if option.type == "bool":
+            value = value if option.status == "refused" else not value
+            args.append(f"--{flag}" if value else f"--no-{flag}")
+        elif name != option.key:
+            value = option.minimum + 1
+            scale = {"_ms": 1e3, "_us": 1e6, "_sec": 1}[option.key[len(name) :]]
+            args += [f"--{flag}", repr(value / scale)]
+        elif option.type == "int":
+            value = option.minimum + 1
+            args += [f"--{flag}", value]
+        elif option.type == "choice":
+            value = option.choices[-1]
+            args += [f"--{flag}", value]
+        else:
+            value = ("a", "b") if option.type == "list" else "x"
+            args += [f"--{flag}", "a,b" if option.type == "list" else "x"]
+        want[option.key] = (value, "command line")
+    done = quicpro("config", "--json", *args)
+    facts = json.loads(done.stdout)
+    got = {key: (facts[key]["value"], facts[key]["source"]) for key in want}
+    assert got == {
+        key: (list(value) if isinstance(value, tuple) else value, source)
+        for key, (value, source) in want.items()
+    }
+
+
+def test_flags_win_over_option(quicpro: Quicpro) -> None:
+    done = quicpro("config", "--json", "--no-gso", "-o", "gso=true", "-o", "max_idle_timeout=5")
+    assert json.loads(done.stdout)["gso"]["value"] is False
+    done = quicpro("config", "--max-idle-timeout", "x")
+    assert done.returncode == 2 and b"not a number of seconds" in done.stderr
+    done = quicpro("config", "--max-idle-timeut", "1")
+    assert done.returncode == 2 and b"--max-idle-timeout" in done.stderr
 
 
 def test_serve_takes_certificates_from_a_file(spawn: Spawn, certs: Path, tmp_path: Path) -> None:

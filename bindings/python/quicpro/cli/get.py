@@ -103,7 +103,7 @@ def _save(stream: Any, out: IO[bytes], name: str, where: str) -> None:
     default=None,
     help="Seconds for the handshake; default: 10.",
 )
-@config_options(short=False)  # -o is the output file, as curl's
+@config_options(short=False, without=("handshake_timeout",))  # -o is the output file, as curl's
 @click.option("-v", "--verbose", is_flag=True, help="Show handshake facts and fields on stderr.")
 @click.pass_context
 def get(
