@@ -1,11 +1,20 @@
 """quicpro._layers: settings from arguments, the environment and files, before they are applied."""
 
 import os
+import re
 from pathlib import Path
 
 import pytest
 from quicpro import _layers
-from quicpro._layers import Layer, from_environment, from_file, from_options
+from quicpro._layers import (
+    Layer,
+    check_document,
+    from_environment,
+    from_file,
+    from_options,
+    read,
+)
+from quicpro._options import Option, table
 from quicpro.errors import ConfigError, InvalidType, InvalidValue, UnknownOption
 
 
@@ -135,6 +144,11 @@ def test_variables_that_are_no_options(name: str) -> None:
     assert from_environment({f"QUICPRO_{name}": "x"}).settings == ()
 
 
+def test_an_option_is_one_whatever_its_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_layers, "_KUBERNETES", re.compile(".*"))
+    assert texts(from_environment({"QUICPRO_GSO": "0", "QUICPRO_GSOO": "0"})) == {"gso": "0"}
+
+
 @pytest.mark.parametrize(
     "name,says",
     [
@@ -212,6 +226,23 @@ def test_files_that_are_wrong(tmp_path: Path, text: str, place: tuple[int, int],
     assert says in str(e) and str(e).startswith(f"{path}:{place[0]}:{place[1]}: "), e
     assert (e.file, e.line, e.column) == (str(path), *place)
     assert e.source == f"file {path}:{place[0]}:{place[1]}"
+
+
+@pytest.mark.parametrize("option", list(table().values()), ids=lambda o: o.key)
+def test_every_option_in_a_file_has_its_type(tmp_path: Path, option: Option) -> None:
+    path = tmp_path / "q.toml"
+    right = {"bool": ("true",), "int": ("5",), "str": ("'x'",), "choice": ("'x'",)}.get(
+        option.type, ("'x'", "['x', 'y']")
+    )
+    for value in ("true", "5", "'x'", "['x', 'y']", "5.0", "1979-05-27", "{a = 1}", "[{}]"):
+        path.write_text(f"[{option.group}]\n  {option.key} = {value}\n")
+        if value in right:
+            assert list(texts(check_document(read(path)))) == [option.key]
+            continue
+        with pytest.raises(InvalidValue) as caught:
+            check_document(read(path))
+        e = caught.value
+        assert (e.key, e.file, e.line, e.column) == (option.key, str(path), 2, 3), value
 
 
 def test_files_that_cannot_be_read(tmp_path: Path) -> None:

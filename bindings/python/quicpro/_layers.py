@@ -37,11 +37,12 @@ SYSTEM_FILE = "/etc/quicpro.toml"
 LOCK = "security_allow_config_override"
 PREFIX = "QUICPRO_"
 
-# Variables that begin like ours and are no options: of this file, of tests and benchmarks, of the
-# build, and what Docker images and Kubernetes set for a service that is called "quicpro...".
-_NOT_OPTIONS = re.compile(
-    r"CONFIG|IO|NO_APT|BUILD_DIR|VERSION|TEST_.*|BENCH_.*"
-    r"|(?:.*_)?SERVICE_(?:HOST|PORT)(?:_.*)?|(?:.*_)?PORT(?:_\d+_(?:TCP|UDP)(?:_.*)?)?"
+# Variables of ours that are no options: of this file, the loop, tests, benchmarks, the build, and
+# the version that Docker images like to name.
+_RESERVED = re.compile(r"CONFIG|IO|NO_APT|BUILD_DIR|VERSION|TEST_.*|BENCH_.*")
+# What Kubernetes sets in every pod beside a service that is called "quicpro" or "quicpro-...".
+_KUBERNETES = re.compile(
+    r"(?:.*_)?SERVICE_(?:HOST|PORT)(?:_.*)?|(?:.*_)?PORT(?:_\d+_(?:TCP|UDP)(?:_.*)?)?"
 )
 
 
@@ -229,6 +230,13 @@ def environment() -> Mapping[str, str]:
     return os.environ
 
 
+def _is_ours(variable: str) -> bool:
+    name = variable.removeprefix(PREFIX)
+    if name == variable or _RESERVED.fullmatch(name):
+        return False
+    return find(name.lower()) is not None or not _KUBERNETES.fullmatch(name)
+
+
 def from_environment(variables: Mapping[str, str]) -> Layer:
     """The layer of QUICPRO_* variables."""
     return _layer(
@@ -240,8 +248,7 @@ def from_environment(variables: Mapping[str, str]) -> Layer:
                 _Origin(f"environment {variable}", f"environment variable {shown(variable)}: "),
             )
             for variable, value in sorted(variables.items())
-            if variable.startswith(PREFIX)
-            and not _NOT_OPTIONS.fullmatch(variable.removeprefix(PREFIX))
+            if _is_ours(variable)
         ),
         seconds=False,
         strict=False,
