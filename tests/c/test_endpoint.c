@@ -1,4 +1,4 @@
-#include "pair.h"
+#include "exchange.h"
 
 #include "loop/loop.h"
 
@@ -83,6 +83,97 @@ static void test_endpoints_share_a_loop(void)
     quicpro_client_free(NULL);
     quicpro_server_free(NULL);
     pair_done(&p);
+}
+
+/* Transport options are what the peer is told (RFC 9000 section 18.2). */
+static void test_the_peer_is_told_of_options(void)
+{
+#define PARAM(name) offsetof(struct qp_engine_peer_params, name)
+    static const struct {
+        const char *key, *value;
+        size_t param;
+        uint64_t want;
+    } row[] = {
+        {"max_idle_timeout_ms", "12345", PARAM(max_idle_timeout_ms), 12345},
+        {"max_recv_udp_payload_bytes", "1300", PARAM(max_udp_payload_bytes), 1300},
+        {"initial_max_data_bytes", "70001", PARAM(initial_max_data_bytes), 70001},
+        {"initial_max_stream_data_bidi_local_bytes", "20001",
+         PARAM(initial_max_stream_data_bidi_local_bytes), 20001},
+        {"initial_max_stream_data_bidi_remote_bytes", "20002",
+         PARAM(initial_max_stream_data_bidi_remote_bytes), 20002},
+        {"initial_max_stream_data_uni_bytes", "20003", PARAM(initial_max_stream_data_uni_bytes),
+         20003},
+        {"initial_max_streams_bidi", "7", PARAM(initial_max_streams_bidi), 7},
+        {"initial_max_streams_uni", "8", PARAM(initial_max_streams_uni), 8},
+        {"ack_delay_exponent", "5", PARAM(ack_delay_exponent), 5},
+        {"max_ack_delay_ms", "16383", PARAM(max_ack_delay_ms), 16383},
+        {"active_connection_id_limit", "8", PARAM(active_connection_id_limit), 8},
+        {"disable_active_migration", "true", PARAM(disable_active_migration), 1},
+        {"datagrams_enable", "true", PARAM(max_datagram_frame_bytes), 65536},
+    };
+    struct pair p;
+    struct qp_engine_peer_params told;
+    uint64_t got;
+    pair_init(&p, "localhost");
+    for (size_t i = 0; i < COUNTOF(row); i++)
+        CHECK_INT(quicpro_config_set(p.server_config, row[i].key, row[i].value), ==, 0);
+    pair_start(&p);
+    CHECK_INT(pair_connect(&p, "127.0.0.1"), ==, 0);
+    CHECK(pair_until(&p, &p.connected));
+    const struct qp_link *link = qp_slab_get(&p.client_loop->links, p.conn);
+    if (!CHECK(link != NULL))
+        return;
+    CHECK_INT(link->conn.engine->get_peer_params(link->conn.impl, &told), ==, 1);
+    for (size_t i = 0; i < COUNTOF(row); i++) {
+        memcpy(&got, (const char *)&told + row[i].param, sizeof(got));
+        if (!CHECK_U64(got, ==, row[i].want))
+            printf("#   %s\n", row[i].key);
+    }
+    pair_done(&p);
+#undef PARAM
+}
+
+static void check_edge(const quicpro_option *option, const char *value)
+{
+    struct pair p;
+    struct exchanges all = {.expected = 2};
+    struct exchange down, up;
+    pair_init(&p, "localhost");
+    CHECK_INT(quicpro_config_set(p.server_config, option->key, value), ==, 0);
+    CHECK_INT(quicpro_config_set(p.client_config, option->key, value), ==, 0);
+    pair_start(&p);
+    p.data = &all;
+    p.on_server = exchange_serve;
+    p.on_client = exchange_client;
+    CHECK_INT(pair_connect(&p, "127.0.0.1"), ==, 0);
+    if (CHECK(pair_until(&p, &p.connected))) {
+        CHECK_INT(exchange_get(&p, &down, 60000, 1), ==, 0);
+        CHECK_INT(exchange_post(&p, &up, 60000, 2), ==, 0);
+        if (!CHECK(pair_until(&p, &all.finished)))
+            printf("#   %s=%s\n", option->key, value);
+        CHECK(exchange_good(&down));
+        CHECK(exchange_good(&up));
+    } else {
+        printf("#   %s=%s\n", option->key, value);
+    }
+    exchange_close(&p);
+}
+
+/* A value that is in range works. */
+static void test_every_number_at_its_edges(void)
+{
+    const quicpro_option *option;
+    char text[32];
+    for (size_t i = 0; (option = quicpro_option_at(i)) != NULL; i++) {
+        if (option->type != QUICPRO_OPTION_UINT || option->status != QUICPRO_OPTION_HONOURED)
+            continue;
+        snprintf(text, sizeof(text), "%" PRIu64, option->max);
+        check_edge(option, text);
+        /* Times as short as they may be are shorter than a busy machine needs. */
+        snprintf(text, sizeof(text), "%" PRIu64, option->min);
+        if (strcmp(option->unit, "ms") != 0)
+            check_edge(option, text);
+    }
 }
 
 static void test_options_of_what_runs(void)
@@ -173,6 +264,8 @@ int main(void)
         TEST(test_drained_is_told_once),
         TEST(test_a_full_server_lets_nobody_in),
         TEST(test_endpoints_share_a_loop),
+        TEST(test_the_peer_is_told_of_options),
+        TEST(test_every_number_at_its_edges),
         TEST(test_options_of_what_runs),
         TEST(test_a_locked_configuration_is_locked_while_it_runs),
         TEST(test_configurations_may_go_at_once),

@@ -63,18 +63,39 @@
       "unidirectional streams a peer may have open; HTTP/3 needs three (RFC 9114 6.2)")            \
     U(max_udp_payload_bytes, quic, "bytes", 1200, 65527, 1350, FROZEN,                             \
       "largest datagram sent; the path must carry it (RFC 9000 14)")                               \
+    U(max_recv_udp_payload_bytes, quic, "bytes", 1200, 65527, 65527, FROZEN,                       \
+      "largest datagram accepted; the peer is told (RFC 9000 18.2)")                               \
     U(burst_bytes, quic, "bytes", 16384, 16777216, 524288, LIVE,                                   \
       "bytes one connection may send in one turn of the loop")                                     \
+    U(max_ack_delay_ms, quic, "ms", 0, 16383, 25, FROZEN,                                          \
+      "promised to peers: acknowledgements come within this (RFC 9000 18.2)")                      \
+    U(ack_delay_exponent, quic, "bits", 0, 20, 3, FROZEN,                                          \
+      "how finely the delay of an acknowledgement is told (RFC 9000 18.2)")                        \
+    U(active_connection_id_limit, quic, "IDs", 2, 8, 4, FROZEN,                                    \
+      "IDs of the peer kept, one for each path and one to move on to (RFC 9000 5.1.1)")            \
+    B(disable_active_migration, quic, false, FROZEN,                                               \
+      "tell the peer not to move to another address of its own (RFC 9000 9)")                      \
+    B(grease_enable, quic, true, FROZEN,                                                           \
+      "send what nobody knows now and then, so that peers keep ignoring it (RFC 9287)")            \
+    B(datagrams_enable, quic, false, FROZEN, "accept and send DATAGRAM frames (RFC 9221)")         \
+    U(dgram_recv_queue_len, quic, "datagrams", 1, 65536, 1024, FROZEN,                             \
+      "DATAGRAMs that wait to be read; what comes then is dropped (RFC 9221 5.2)")                 \
+    U(dgram_send_queue_len, quic, "datagrams", 1, 65536, 1024, FROZEN,                             \
+      "DATAGRAMs that wait to be sent")                                                            \
     C(congestion_control, quic, "cubic|reno|bbr2", "cubic", FROZEN,                                \
       "congestion controller (RFC 9002, RFC 9438)")                                                \
     U(initial_cwnd_packets, quic, "packets", 1, 1000, 32, FROZEN,                                  \
       "initial congestion window (RFC 9002 7.2)")                                                  \
+    U(initial_rtt_ms, quic, "ms", 1, 10000, 333, FROZEN,                                           \
+      "round trip assumed until there is one; a third of the first timeout (RFC 9002 6.2.2)")      \
+    B(hystart_enable, quic, true, FROZEN,                                                          \
+      "cubic and reno: leave slow start when round trips grow (RFC 9406)")                         \
     N(min_cwnd_packets, quic, "packets", 1, 1000, 4,                                               \
       "no effect: the engine's least congestion window is two packets (RFC 9002 7.2)")             \
     N(pacing_max_burst_packets, quic, "packets", 1, 10000, 10,                                     \
       "no effect: the engine has no limit of its own; burst_bytes bounds a turn")                  \
     N(pto_initial_ms, quic, "ms", 1, 600000, 1000,                                                 \
-      "no effect: the engine starts from its initial round trip (RFC 9002 6.2.2)")                 \
+      "no effect: it is three times initial_rtt_ms (RFC 9002 6.2.2)")                              \
     N(pto_max_ms, quic, "ms", 1, 3600000, 60000,                                                   \
       "no effect: probe timeouts double until the idle timeout (RFC 9002 6.2.1)")                  \
     N(max_pto_probes, quic, "probes", 1, 1000, 5,                                                  \
@@ -83,6 +104,8 @@
       "a sender without congestion control harms the network (RFC 9002 7)")                        \
     R(transport_disable_encryption, quic, false, "QUIC is always encrypted (RFC 9001)")            \
                                                                                                    \
+    U(max_amplification_factor, limits, "times", 1, 3, 3, FROZEN,                                  \
+      "server: bytes sent for each from an address that is not validated (RFC 9000 8.1)")          \
     U(max_connections, limits, "connections", 1, 1048576, 65536, LIVE,                             \
       "connections open at once on a server or client")                                            \
     U(max_handshakes, limits, "connections", 1, 1048576, 4096, LIVE,                               \
@@ -119,6 +142,8 @@
     A(initial_max_stream_data_bidi_local, initial_max_stream_data_bidi_local_bytes)                \
     A(initial_max_stream_data_bidi_remote, initial_max_stream_data_bidi_remote_bytes)              \
     A(initial_max_stream_data_uni, initial_max_stream_data_uni_bytes)                              \
+    A(max_recv_udp_payload_size, max_recv_udp_payload_bytes)                                       \
+    A(cc_enable_hystart_plus_plus, hystart_enable)                                                 \
     A(max_udp_payload_size, max_udp_payload_bytes)                                                 \
     A(cc_algorithm, congestion_control)                                                            \
     A(cc_initial_cwnd_packets, initial_cwnd_packets)                                               \

@@ -11,12 +11,6 @@ enum {
     /* Windows grow with use, unless told otherwise up to this multiple of what they begin with;
      * memory a peer can make us hold is bounded by the connection's. */
     WINDOW_GROWTH = 2,
-    ACTIVE_CONNECTION_IDS = 4,    /* one for each path, and one to move on to */
-    MAX_RECV_UDP_PAYLOAD = 65527, /* as large as a datagram gets (RFC 9000 section 18.2) */
-    MAX_ACK_DELAY_MS = 25,        /* these are the RFC's defaults (sections 18.2, 8.1) */
-    ACK_DELAY_EXPONENT = 3,
-    INITIAL_RTT_MS = 333, /* RFC 9002 section 6.2.2 */
-    AMPLIFICATION_FACTOR = 3,
 };
 
 enum {
@@ -58,16 +52,19 @@ int qp_conn_factory_init(struct qp_conn_factory *factory, const struct qp_engine
         .max_connection_window_bytes = larger(conn_max, conn),
         .max_stream_window_bytes = larger(stream_max, stream),
         .max_send_udp_payload_bytes = options->max_udp_payload_bytes,
-        .active_connection_id_limit = ACTIVE_CONNECTION_IDS,
+        .active_connection_id_limit = options->active_connection_id_limit,
         .initial_cwnd_packets = options->initial_cwnd_packets,
         .cc = options->congestion_control,
-        .max_recv_udp_payload_bytes = MAX_RECV_UDP_PAYLOAD,
-        .max_ack_delay_ms = MAX_ACK_DELAY_MS,
-        .ack_delay_exponent = ACK_DELAY_EXPONENT,
-        .initial_rtt_ms = INITIAL_RTT_MS,
-        .max_amplification_factor = AMPLIFICATION_FACTOR,
-        .hystart = 1,
-        .grease = 1,
+        .max_recv_udp_payload_bytes = options->max_recv_udp_payload_bytes,
+        .max_ack_delay_ms = options->max_ack_delay_ms,
+        .ack_delay_exponent = options->ack_delay_exponent,
+        .initial_rtt_ms = options->initial_rtt_ms,
+        .max_amplification_factor = options->max_amplification_factor,
+        .dgram_recv_queue = options->datagrams_enable ? options->dgram_recv_queue_len : 0,
+        .dgram_send_queue = options->datagrams_enable ? options->dgram_send_queue_len : 0,
+        .disable_active_migration = options->disable_active_migration,
+        .hystart = options->hystart_enable,
+        .grease = options->grease_enable,
     };
     qp_engine_config *config;
     int r = engine->config_new(&config, tls, &params);
