@@ -19,7 +19,8 @@ MAY = {
     "os": {"os", "base"},
     "quic": {"quic", "base", "engine"},
     "h3": {"h3", "quic", "base"},
-    "loop": {"loop", "h3", "quic", "os", "base"},
+    "client": {"client", "base"},
+    "loop": {"loop", "client", "h3", "quic", "os", "base"},
 }
 # Who may see which headers of others.
 FOREIGN = {
