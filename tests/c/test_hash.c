@@ -48,6 +48,20 @@ static void test_largest_value_and_longest_id(void)
     qp_cid_map_done(&map);
 }
 
+static void test_move(void)
+{
+    struct qp_cid_map map;
+    qp_cid_map_init(&map, key);
+    qp_cid_map_move(&map, (const uint8_t *)"abc", 3, 1); /* nobody there */
+    CHECK_INT(qp_cid_map_put(&map, (const uint8_t *)"abc", 3, 1), ==, 0);
+    qp_cid_map_move(&map, (const uint8_t *)"abc", 3, 7);
+    qp_cid_map_move(&map, (const uint8_t *)"abd", 3, 8);
+    CHECK_INT(qp_cid_map_get(&map, (const uint8_t *)"abc", 3), ==, 7);
+    CHECK_INT(qp_cid_map_get(&map, (const uint8_t *)"abd", 3), ==, -1);
+    CHECK_U64(map.count, ==, 1);
+    qp_cid_map_done(&map);
+}
+
 static void test_grows_and_shrinks(void)
 {
     struct qp_cid_map map;
@@ -140,9 +154,9 @@ static void test_out_of_memory(void)
 int main(void)
 {
     static const struct check_test tests[] = {
-        TEST(test_put_get_remove),    TEST(test_largest_value_and_longest_id),
-        TEST(test_grows_and_shrinks), TEST(test_like_a_list),
-        TEST(test_out_of_memory),
+        TEST(test_put_get_remove), TEST(test_largest_value_and_longest_id),
+        TEST(test_move),           TEST(test_grows_and_shrinks),
+        TEST(test_like_a_list),    TEST(test_out_of_memory),
     };
     return RUN(tests);
 }

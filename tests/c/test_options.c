@@ -76,6 +76,7 @@ static void test_nearest(void)
         {"max_idle_timeout", "max_idle_timeout_ms"},
         {"congestion_contrl", "congestion_control"},
         {"verify_pear", "verify_peer"},
+        {"verify", "verify_peer"}, /* a beginning is nearer than "family" */
         {"gs\n", "gso"},
     };
     for (size_t i = 0; i < COUNTOF(row); i++)

@@ -104,15 +104,52 @@ static void test_a_thread_resolves_and_wakes(void)
     struct qp_resolve *resolve = NULL;
     struct qp_resolve_result result;
     uint64_t count = 0;
-    if (!CHECK_INT(qp_resolve_start(&resolve, "127.0.0.1", 4433, wake), ==, 0))
+    if (!CHECK_INT(qp_resolver_system.start(&resolve, "127.0.0.1", 4433, AF_UNSPEC, wake), ==, 0))
         return;
     CHECK_INT(poll(&fd, 1, 10000), ==, 1);
-    CHECK_INT(qp_resolve_poll(resolve, &result), ==, 1);
+    CHECK_INT(qp_resolver_system.poll(resolve, &result), ==, 1);
     CHECK(result.error == 0 && result.count == 1 && qp_addr_port(&result.addr[0]) == 4433);
-    CHECK_INT(qp_resolve_poll(resolve, &result), ==, 1);
+    CHECK_INT(qp_resolver_system.poll(resolve, &result), ==, 1);
     CHECK_INT(read(wake, &count, sizeof(count)), ==, 8);
     CHECK_U64(count, ==, 1);
-    qp_resolve_free(resolve);
+    qp_resolver_system.free(resolve);
+    close(wake);
+}
+
+/* One family at a time, each address with the one it would be sent from. */
+static void test_families_and_sources(void)
+{
+    static const struct {
+        int family;
+        const char *host, *source; /* "": it knows no way */
+    } row[] = {
+        {AF_INET, "127.0.0.1", "127.0.0.1"},
+        {AF_INET, "127.0.0.9", "127.0.0.1"},
+        {AF_INET, "255.255.255.255", ""}, /* nobody may send there unasked */
+        {AF_INET6, "fe80::1", ""},        /* on which link? */
+    };
+    int wake = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+    struct pollfd fd = {.fd = wake, .events = POLLIN};
+    for (size_t i = 0; i < COUNTOF(row); i++) {
+        struct qp_resolve *resolve = NULL;
+        struct qp_resolve_result result;
+        uint64_t count;
+        char text[64], want[64];
+        if (!CHECK_INT(qp_resolver_system.start(&resolve, row[i].host, 9, row[i].family, wake), ==,
+                       0))
+            return;
+        CHECK_INT(poll(&fd, 1, 10000), ==, 1);
+        CHECK_INT(read(wake, &count, sizeof(count)), ==, 8);
+        CHECK_INT(qp_resolver_system.poll(resolve, &result), ==, 1);
+        CHECK_U64(result.count, ==, 1);
+        qp_addr_text(&result.source[0], text, sizeof(text));
+        snprintf(want, sizeof(want), "%s:", row[i].source);
+        if (row[i].source[0] != '\0')
+            CHECK(strncmp(text, want, strlen(want)) == 0);
+        else
+            CHECK_STR(text, "-");
+        qp_resolver_system.free(resolve);
+    }
     close(wake);
 }
 
@@ -124,12 +161,12 @@ static void test_failure_comes_with_its_reason(void)
     struct qp_resolve *resolve = NULL;
     struct qp_resolve_result result = {0};
     memset(long_name, 'a', sizeof(long_name) - 1);
-    if (!CHECK_INT(qp_resolve_start(&resolve, long_name, 4433, wake), ==, 0))
+    if (!CHECK_INT(qp_resolver_system.start(&resolve, long_name, 4433, AF_UNSPEC, wake), ==, 0))
         return;
     CHECK_INT(poll(&fd, 1, 10000), ==, 1);
-    CHECK_INT(qp_resolve_poll(resolve, &result), ==, 1);
+    CHECK_INT(qp_resolver_system.poll(resolve, &result), ==, 1);
     CHECK(result.error == QUICPRO_ERESOLVE && result.text[0] != '\0');
-    qp_resolve_free(resolve);
+    qp_resolver_system.free(resolve);
     close(wake);
 }
 
@@ -141,15 +178,15 @@ static void test_abandoned_look_ups_do_not_wake(void)
         struct qp_resolve *resolve = NULL;
         struct qp_resolve_result result;
         uint64_t count;
-        if (!CHECK_INT(qp_resolve_start(&resolve, "::1", 1, wake), ==, 0))
+        if (!CHECK_INT(qp_resolver_system.start(&resolve, "::1", 1, AF_UNSPEC, wake), ==, 0))
             break;
         if (i % 3 == 1)
-            (void)qp_resolve_poll(resolve, &result);
-        qp_resolve_free(resolve);
+            (void)qp_resolver_system.poll(resolve, &result);
+        qp_resolver_system.free(resolve);
         (void)!read(wake, &count, sizeof(count));
         CHECK(read(wake, &count, sizeof(count)) < 0);
     }
-    qp_resolve_free(NULL);
+    qp_resolver_system.free(NULL);
     close(wake);
 }
 
@@ -162,6 +199,7 @@ int main(void)
         TEST(test_what_no_name_can_be),
         TEST(test_localhost),
         TEST(test_a_thread_resolves_and_wakes),
+        TEST(test_families_and_sources),
         TEST(test_failure_comes_with_its_reason),
         TEST(test_abandoned_look_ups_do_not_wake),
     };

@@ -35,13 +35,16 @@ QUICPRO_API int quicpro_client_set_option(quicpro_client *client, const char *ke
 QUICPRO_API void quicpro_client_free(quicpro_client *client);
 
 /** Starts a connection. Returns at once; QUICPRO_EVENT_CONNECTED or QUICPRO_EVENT_CLOSED follows.
- *  Requests may be made at once, they wait for the handshake.
+ *  Requests may be made at once, they wait for the handshake. The addresses of a host are tried one
+ *  after the other and at the same time (RFC 8305; options "family", "happy_eyeballs_delay_ms",
+ *  "resolve_timeout_ms"); when all fail, the text of CLOSED names each with its reason.
  *  @param host  name or address literal, brackets around IPv6 allowed; borrowed for the call. The
  *               certificate must name it (RFC 9110 section 4.3.4).
  *  @param port  1 to 65535
  *  @param user  handed out in the events of the connection
  *  @param ret   the connection
- *  @return 0; QUICPRO_EINVAL; QUICPRO_ELIMIT: "max_connections" are open; QUICPRO_ENOMEM; -errno
+ *  @return 0; QUICPRO_EINVAL; QUICPRO_ELIMIT: "max_connections" are open; QUICPRO_EVALUE: a literal
+ * that the option "family" rules out; QUICPRO_ENOMEM; -EAGAIN: no thread for the resolver
  *  @since 0.1 */
 QUICPRO_API int quicpro_client_connect(quicpro_client *client, const char *host, uint16_t port,
                                        void *user, quicpro_conn *ret);

@@ -80,6 +80,15 @@ int64_t qp_cid_map_get(const struct qp_cid_map *map, const uint8_t *cid, size_t 
     return slot->used ? (int64_t)slot->value : -1;
 }
 
+void qp_cid_map_move(struct qp_cid_map *map, const uint8_t *cid, size_t len, uint32_t value)
+{
+    if (map->count == 0 || len > QP_CID_MAX)
+        return;
+    struct qp_cid_slot *slot = find(map, cid, len);
+    if (slot->used)
+        slot->value = value;
+}
+
 void qp_cid_map_remove(struct qp_cid_map *map, const uint8_t *cid, size_t len)
 {
     if (map->count == 0 || len > QP_CID_MAX)

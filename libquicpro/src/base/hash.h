@@ -32,6 +32,8 @@ void qp_cid_map_done(struct qp_cid_map *map);
 int qp_cid_map_put(struct qp_cid_map *map, const uint8_t *cid, size_t len, uint32_t value);
 /* Value, or -1. */
 int64_t qp_cid_map_get(const struct qp_cid_map *map, const uint8_t *cid, size_t len);
+/* Another value for an ID that is there; otherwise nothing. */
+void qp_cid_map_move(struct qp_cid_map *map, const uint8_t *cid, size_t len, uint32_t value);
 void qp_cid_map_remove(struct qp_cid_map *map, const uint8_t *cid, size_t len);
 
 #endif

@@ -109,11 +109,18 @@ static size_t distance(const char *a, const char *b)
     return row[b_len];
 }
 
+/* How far a name is from a key: what was left out at its end is a single slip. */
+static size_t slips(const char *name, const char *key)
+{
+    size_t len = strlen(name);
+    return len >= 3 && strncmp(name, key, len) == 0 && key[len] != '\0' ? 1 : distance(name, key);
+}
+
 const quicpro_option *quicpro_option_nearest(const char *name)
 {
     size_t best = 0, best_distance = SIZE_MAX;
     for (size_t i = 0; name != NULL && i < COUNTOF(table); i++) {
-        size_t d = distance(name, table[i].key);
+        size_t d = slips(name, table[i].key);
         if (d < best_distance) {
             best = i;
             best_distance = d;

@@ -43,6 +43,12 @@
       "close a connection silent for this long; 0: never (RFC 9000 10.1)")                         \
     U(handshake_timeout_ms, quic, "ms", 100, 600000, 10000, LIVE,                                  \
       "give a handshake up after this long; counts for those that begin")                          \
+    C(family, quic, "any|ipv4|ipv6", "any", LIVE,                                                  \
+      "client: addresses to connect to; any: both race, IPv6 first where not known (RFC 8305)")    \
+    U(happy_eyeballs_delay_ms, quic, "ms", 0, 60000, 250, LIVE,                                    \
+      "client: start of the next address while one does not answer (RFC 8305 5)")                  \
+    U(resolve_timeout_ms, quic, "ms", 1, 600000, 5000, LIVE,                                       \
+      "client: wait this long for a host's addresses, within the handshake's time")                \
     U(initial_max_data_bytes, quic, "bytes", 65536, 1073741824, 10485760, FROZEN,                  \
       "receive window of a connection (RFC 9000 4.1)")                                             \
     U(initial_max_stream_data_bytes, quic, "bytes", 16384, 268435456, 1048576, FROZEN,             \

@@ -1,11 +1,13 @@
 #include "loop/loop.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "os/random.h"
+
 struct quicpro_client {
     struct qp_endpoint endpoint;
+    struct qp_family_cache families;
 };
 
 int quicpro_client_new(quicpro_client **ret, quicpro_loop *loop, const quicpro_config *config)
@@ -20,6 +22,9 @@ int quicpro_client_new(quicpro_client **ret, quicpro_loop *loop, const quicpro_c
         free(client);
         return r;
     }
+    uint8_t key[16];
+    qp_random(key, sizeof(key));
+    qp_family_init(&client->families, key);
     *ret = client;
     return 0;
 }
@@ -35,102 +40,6 @@ void quicpro_client_free(quicpro_client *client)
         return;
     qp_endpoint_done(&client->endpoint);
     free(client);
-}
-
-static void end(struct qp_link *link, int error, const char *text)
-{
-    struct qp_conn_close close = {.error = error};
-    snprintf(close.text, sizeof(close.text), "%s", text);
-    qp_link_end(link, &close);
-    qp_link_mark_dirty(link); /* the next flush frees it */
-}
-
-/* Drops what an earlier address left. */
-static void forget_address(struct qp_link *link)
-{
-    if (link->conn.impl != NULL) {
-        qp_link_forget_cids(link);
-        qp_heap_set(&link->loop->timers, &link->timer, QUICPRO_FOREVER);
-        qp_conn_done(&link->conn);
-    }
-    if (link->port != NULL)
-        qp_port_free(link->port);
-    link->port = NULL;
-    if (link->state == QP_LINK_HANDSHAKE)
-        link->endpoint->handshakes--;
-    link->state = QP_LINK_RESOLVING;
-}
-
-/* One address: a socket, an engine connection, its first flight on the next flush. */
-static int try_address(struct qp_link *link, const struct qp_addr *peer, quicpro_tstamp now)
-{
-    struct quicpro_loop *loop = link->loop;
-    uint8_t scid[QP_CID_LEN];
-    link->port = qp_port_new(link->endpoint);
-    if (link->port == NULL)
-        return QUICPRO_ENOMEM;
-    link->port->link = link;
-    int r = loop->udp->open(loop->poller, &link->port->socket, NULL, peer);
-    if (r < 0) {
-        link->port->socket.fd = -1;
-        return r;
-    }
-    link->local = link->port->socket.local;
-    link->peer = *peer;
-    qp_link_make_cid(loop, scid);
-    const struct qp_engine_ids ids = {.scid = scid, .scid_len = QP_CID_LEN};
-    r = qp_conn_connect(&link->conn, &link->endpoint->factory, &ids, &link->local.sa, &peer->sa,
-                        link->target->host);
-    if (r < 0)
-        return r;
-    r = qp_link_add_cid(link, scid, QP_CID_LEN);
-    if (r < 0)
-        return r;
-    qp_link_begin(link, now);
-    return 0;
-}
-
-void qp_client_next_address(struct qp_link *link, int error, quicpro_tstamp now)
-{
-    struct qp_target *target = link->target;
-    char text[600], where[64] = "";
-    while (target->tried < target->result.count) {
-        forget_address(link);
-        const struct qp_addr *peer = &target->result.addr[target->tried++];
-        int r = try_address(link, peer, now);
-        if (r == 0)
-            return;
-        error = r;
-    }
-    if (target->tried != 0)
-        qp_addr_text(&target->result.addr[target->tried - 1], where, sizeof(where));
-    snprintf(text, sizeof(text), "cannot connect to %s port %u (%s): %s", target->host,
-             target->port, where, quicpro_strerror(error));
-    forget_address(link);
-    end(link, error, text);
-}
-
-static void resolved(struct qp_link *link, quicpro_tstamp now)
-{
-    struct qp_target *target = link->target;
-    char text[600];
-    if (target->result.error == 0) {
-        qp_client_next_address(link, QUICPRO_ERESOLVE, now);
-        return;
-    }
-    snprintf(text, sizeof(text), "cannot resolve host '%s': %s", target->host, target->result.text);
-    end(link, target->result.error, text);
-}
-
-void qp_client_poll_resolver(struct qp_link *link, quicpro_tstamp now)
-{
-    struct qp_target *target = link->target;
-    if (target->resolve == NULL || !qp_resolve_poll(target->resolve, &target->result))
-        return;
-    qp_resolve_free(target->resolve);
-    target->resolve = NULL;
-    link->loop->resolving--;
-    resolved(link, now);
 }
 
 /* "[::1]" without its brackets. */
@@ -166,25 +75,17 @@ int quicpro_client_connect(quicpro_client *client, const char *host, uint16_t po
     link->target = target;
     target->port = port;
     int r = copy_host(target->host, sizeof(target->host), host);
+    if (r == 0) {
+        qp_h3_init(&link->h3, &link->conn, &client->endpoint.h3_options, &loop->batch,
+                   &loop->streams, link->handle);
+        link->h3.user = user;
+        r = qp_dial_start(link, &client->families, qp_loop_now(loop));
+    }
     if (r < 0) {
         qp_link_free(link);
         return r;
     }
-    qp_h3_init(&link->h3, &link->conn, &client->endpoint.h3_options, &loop->batch, &loop->streams,
-               link->handle);
-    link->h3.user = user;
-    if (qp_resolve_literal(&target->result.addr[0], target->host, port)) {
-        target->result.count = 1;
-        resolved(link, qp_loop_now(loop));
-    } else {
-        r = qp_resolve_start(&target->resolve, target->host, port,
-                             loop->udp->wake_fd(loop->poller));
-        if (r < 0) {
-            qp_link_free(link);
-            return r;
-        }
-        loop->resolving++;
-    }
+    loop->connections_made++;
     *ret = link->handle;
     return 0;
 }

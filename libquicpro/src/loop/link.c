@@ -41,21 +41,21 @@ static void forget_odcid(struct qp_link *link)
     link->odcid_len = 0;
 }
 
-/* Leaves the counts of its endpoint. */
-static void uncount(struct qp_link *link)
+void qp_link_uncount(struct qp_link *link)
 {
     if (link->state == QP_LINK_ENDED)
         return;
     if (link->state == QP_LINK_HANDSHAKE)
         link->endpoint->handshakes--;
-    link->endpoint->open--;
+    if (!link->hidden)
+        link->endpoint->open--;
     link->state = QP_LINK_ENDED;
 }
 
 void qp_link_free(struct qp_link *link)
 {
     struct quicpro_loop *loop = link->loop;
-    uncount(link);
+    qp_link_uncount(link);
     if (link->dirty) {
         struct qp_link **at = &loop->dirty;
         while (*at != link)
@@ -71,13 +71,10 @@ void qp_link_free(struct qp_link *link)
         qp_conn_done(&link->conn);
     }
     qp_heap_set(&loop->timers, &link->timer, QUICPRO_FOREVER);
-    if (link->target != NULL) {
-        if (link->target->resolve != NULL) {
-            qp_resolve_free(link->target->resolve);
-            loop->resolving--;
-        }
-        free(link->target);
-    }
+    qp_dial_stop(link);
+    if (link->parent != NULL)
+        qp_dial_forget(link);
+    free(link->target);
     free(link->close_reason);
     if (link->port != NULL && link->port->link == link)
         qp_port_free(link->port);
@@ -112,15 +109,13 @@ void qp_link_make_cid(struct quicpro_loop *loop, uint8_t out[QP_CID_LEN])
 void qp_link_begin(struct qp_link *link, quicpro_tstamp now)
 {
     const struct qp_endpoint *endpoint = link->endpoint;
-    void *user = link->h3.user;
     link->state = QP_LINK_HANDSHAKE;
     link->endpoint->handshakes++;
-    link->loop->connections_made++;
-    link->handshake_until = now + endpoint->options.handshake_timeout_ms * QUICPRO_MILLISECOND;
-    if (link->h3.conn == NULL) { /* a client's requests may be waiting in it already */
+    if (endpoint->server) { /* a client's was set when it began to look the host up, and its
+                               requests may be waiting in h3 already */
+        link->handshake_until = now + endpoint->options.handshake_timeout_ms * QUICPRO_MILLISECOND;
         qp_h3_init(&link->h3, &link->conn, &endpoint->h3_options, &link->loop->batch,
                    &link->loop->streams, link->handle);
-        link->h3.user = user;
     }
     qp_link_mark_dirty(link);
 }
@@ -131,9 +126,10 @@ void qp_link_end(struct qp_link *link, const struct qp_conn_close *close)
     void *user = link->h3.user;
     if (link->state == QP_LINK_ENDED)
         return;
+    qp_dial_stop(link);
     if (link->h3.conn != NULL)
         qp_h3_lost(&link->h3, close);
-    uncount(link);
+    qp_link_uncount(link);
     quicpro_event *event = qp_batch_add(batch, QUICPRO_EVENT_CLOSED);
     if (event != NULL) {
         event->conn = link->handle;
@@ -207,7 +203,8 @@ static void report_end(struct qp_link *link, quicpro_tstamp now)
     qp_conn_get_close(&link->conn, &close);
     if (link->handshake_expired)
         close.error = QUICPRO_EHANDSHAKE;
-    qp_link_end(link, &close);
+    if (!qp_dial_failed(link, &close, now))
+        qp_link_end(link, &close);
 }
 
 void qp_link_process(struct qp_link *link, quicpro_tstamp now)
@@ -217,8 +214,10 @@ void qp_link_process(struct qp_link *link, quicpro_tstamp now)
         return;
     const struct qp_engine_ops *engine = link->conn.engine;
     if (link->state == QP_LINK_HANDSHAKE &&
-        (engine->flags(link->conn.impl) & QP_ENGINE_ESTABLISHED))
+        (engine->flags(link->conn.impl) & QP_ENGINE_ESTABLISHED)) {
+        link = qp_dial_won(link);
         established(link);
+    }
     qp_link_update_paths(link);
     if (link->state == QP_LINK_OPEN)
         qp_h3_read(&link->h3, now, READ_MAX);
@@ -267,6 +266,8 @@ static void set_timer(struct qp_link *link)
     quicpro_tstamp at = link->conn.engine->expiry(link->conn.impl);
     if (link->state == QP_LINK_HANDSHAKE && link->handshake_until < at)
         at = link->handshake_until;
+    if (link->dial != NULL && qp_dial_due(link) < at)
+        at = qp_dial_due(link);
     if (link->release_at != 0 && link->release_at < at)
         at = link->release_at;
     qp_heap_set(&link->loop->timers, &link->timer, at);
@@ -316,6 +317,8 @@ bool qp_link_flush(struct qp_link *link, quicpro_tstamp now)
 
 void qp_link_on_timer(struct qp_link *link, quicpro_tstamp now)
 {
+    if (link->dial != NULL && !qp_dial_on_timer(link, now))
+        return;
     if (link->state == QP_LINK_HANDSHAKE && link->handshake_until <= now) {
         link->handshake_expired = true;
         qp_conn_fail(&link->conn, false, 0, "handshake timeout");

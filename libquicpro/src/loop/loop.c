@@ -50,6 +50,7 @@ int quicpro_loop_new(quicpro_loop **ret, const quicpro_config *config)
     qp_random(&loop->cid_layout.k, 1);
     qp_random(loop->reset_key, sizeof(loop->reset_key));
     loop->udp = &qp_udp_epoll;
+    loop->resolver = &qp_resolver_system;
     loop->dirty_tail = &loop->dirty;
     qp_batch_init(&loop->batch);
     qp_batch_init(&loop->handed);
@@ -119,8 +120,8 @@ static void poll_resolvers(quicpro_loop *loop, quicpro_tstamp now)
     quicpro_handle handle;
     struct qp_link *link;
     while (loop->resolving != 0 && (link = qp_slab_next(&loop->links, &cursor, &handle)) != NULL)
-        if (link->state == QP_LINK_RESOLVING)
-            qp_client_poll_resolver(link, now);
+        if (link->dial != NULL)
+            qp_dial_poll(link, now);
 }
 
 /* What was filled becomes the application's; what it had so far is filled anew. */

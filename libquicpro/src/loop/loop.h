@@ -19,6 +19,7 @@
 #include "base/options.h"
 #include "base/slab.h"
 #include "h3/session.h"
+#include "loop/dial.h"
 #include "os/addr.h"
 #include "os/fork.h"
 #include "os/resolve.h"
@@ -52,7 +53,7 @@ struct qp_endpoint {
 };
 
 enum qp_link_state {
-    QP_LINK_RESOLVING, /* client: no address yet, no engine connection */
+    QP_LINK_RESOLVING, /* client: no attempt under way, no engine connection */
     QP_LINK_HANDSHAKE,
     QP_LINK_OPEN,
     QP_LINK_ENDED, /* reported; waits for the engine to let go (RFC 9000 section 10.2) */
@@ -73,8 +74,12 @@ struct qp_link {
     uint8_t odcid_len; /* server: the DCID of the client's first flight, until established */
     uint8_t odcid[QP_CID_MAX];
     struct qp_addr local, peer;
-    struct qp_target *target; /* client */
-    char *close_reason;       /* asked to close: once what is ready has been sent */
+    struct qp_target *target;            /* client */
+    struct qp_dial *dial;                /* client: until it is connected */
+    struct qp_link *parent, *next_rival; /* an attempt of another link (loop/dial.h) */
+    unsigned attempt;                    /* of the dial's, what this link holds */
+    bool hidden;                         /* an attempt: nobody knows its handle */
+    char *close_reason;                  /* asked to close: once what is ready has been sent */
     uint64_t close_code;
     bool close_tried;            /* the engine was asked for its closing packet */
     quicpro_tstamp release_at;   /* when the congestion controller lets more packets go; 0: now */
@@ -84,15 +89,13 @@ struct qp_link {
 
 /* Where a client's link wants to go. */
 struct qp_target {
-    char host[256];
+    char host[256]; /* without brackets */
     uint16_t port;
-    struct qp_resolve *resolve;
-    struct qp_resolve_result result;
-    size_t tried; /* addresses of the result */
 };
 
 struct quicpro_loop {
     const struct qp_udp_ops *udp;
+    const struct qp_resolver_ops *resolver;
     struct qp_udp_poller *poller;
     struct qp_fork_guard *guard;
     struct qp_options options;
@@ -131,6 +134,8 @@ struct qp_link *qp_link_new(struct qp_endpoint *endpoint);
 struct qp_link *qp_link_get(struct quicpro_loop *loop, quicpro_conn conn);
 void qp_link_free(struct qp_link *link);
 void qp_link_mark_dirty(struct qp_link *link);
+/* Leaves the counts of its endpoint: it counts as ended. */
+void qp_link_uncount(struct qp_link *link);
 int qp_link_add_cid(struct qp_link *link, const uint8_t *cid, size_t len);
 /* A fresh connection ID of ours that no link has. */
 void qp_link_make_cid(struct quicpro_loop *loop, uint8_t out[QP_CID_LEN]);
@@ -175,10 +180,5 @@ void qp_endpoint_done(struct qp_endpoint *endpoint);
 void qp_endpoint_abort(struct qp_endpoint *endpoint);
 /* DRAINED, once, if it is time. */
 void qp_endpoint_check_drained(struct qp_endpoint *endpoint);
-
-/* client.c */
-void qp_client_poll_resolver(struct qp_link *link, quicpro_tstamp now);
-/* The address at hand does not answer: the next one, or the end. */
-void qp_client_next_address(struct qp_link *link, int error, quicpro_tstamp now);
 
 #endif

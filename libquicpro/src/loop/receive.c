@@ -67,6 +67,7 @@ static struct qp_link *accept_link(struct qp_port *port, const struct qp_udp_tra
         memcpy(link->odcid, packet->dcid, packet->dcid_len);
     }
     qp_link_begin(link, now);
+    loop->connections_made++;
     return link;
 }
 
@@ -133,7 +134,7 @@ void qp_port_receive(struct qp_port *port, quicpro_tstamp now, size_t budget)
     for (int round = 0; round < ROUNDS; round++) {
         int n = loop->udp->receive(loop->poller, &port->socket, train, QP_UDP_MESSAGES);
         if (n < 0 && port->link != NULL && port->link->state == QP_LINK_HANDSHAKE) {
-            qp_client_next_address(port->link, n, now);
+            qp_dial_refused(port->link, n, now);
             return;
         }
         if (n <= 0)

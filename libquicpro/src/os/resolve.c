@@ -85,13 +85,13 @@ static void fail(struct qp_resolve_result *result, const char *host, const char 
     snprintf(result->text, sizeof(result->text), "\"%s\": %s", shown, why);
 }
 
-void qp_resolve_now(struct qp_resolve_result *result, const char *host, uint16_t port, int passive)
+static void look_up(struct qp_resolve_result *result, const char *host, uint16_t port, int family,
+                    int flags)
 {
     char name[HOST_MAX + 1];
     struct addrinfo *list = NULL;
-    struct addrinfo hints = {.ai_family = AF_UNSPEC,
-                             .ai_socktype = SOCK_DGRAM,
-                             .ai_flags = AI_NUMERICSERV | (passive ? AI_PASSIVE : 0)};
+    struct addrinfo hints = {
+        .ai_family = family, .ai_socktype = SOCK_DGRAM, .ai_flags = AI_NUMERICSERV | flags};
     memset(result, 0, sizeof(*result));
     if (host != NULL && qp_resolve_literal(&result->addr[0], host, port)) {
         result->count = 1;
@@ -126,7 +126,28 @@ void qp_resolve_now(struct qp_resolve_result *result, const char *host, uint16_t
     }
     freeaddrinfo(list);
     if (result->count == 0)
-        fail(result, host == NULL ? "*" : host, "has no IPv4 or IPv6 address");
+        fail(result, host == NULL ? "*" : host,
+             family == AF_INET    ? "has no IPv4 address"
+             : family == AF_INET6 ? "has no IPv6 address"
+                                  : "has no IPv4 or IPv6 address");
+}
+
+void qp_resolve_now(struct qp_resolve_result *result, const char *host, uint16_t port, int passive)
+{
+    look_up(result, host, port, AF_UNSPEC, passive ? AI_PASSIVE : 0);
+}
+
+/* connect(2) on a UDP socket sends nothing and chooses the source address. */
+static void find_source(struct qp_addr *source, const struct qp_addr *addr)
+{
+    socklen_t len = sizeof(*source);
+    int fd = socket(addr->sa.sa_family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    memset(source, 0, sizeof(*source));
+    if (fd < 0)
+        return;
+    if (connect(fd, &addr->sa, qp_addr_len(addr)) != 0 || getsockname(fd, &source->sa, &len) != 0)
+        memset(source, 0, sizeof(*source));
+    close(fd);
 }
 
 struct qp_resolve {
@@ -134,6 +155,7 @@ struct qp_resolve {
     bool done, abandoned;
     int wake_fd;
     uint16_t port;
+    int family;
     char host[HOST_MAX + 3]; /* brackets included */
     struct qp_resolve_result result;
 };
@@ -144,10 +166,13 @@ static void destroy(struct qp_resolve *resolve)
     free(resolve);
 }
 
-static void *look_up(void *user)
+static void *run_thread(void *user)
 {
     struct qp_resolve *resolve = user;
-    qp_resolve_now(&resolve->result, resolve->host, resolve->port, 0);
+    struct qp_resolve_result *result = &resolve->result;
+    look_up(result, resolve->host, resolve->port, resolve->family, 0);
+    for (size_t i = 0; i < result->count; i++)
+        find_source(&result->source[i], &result->addr[i]);
     pthread_mutex_lock(&resolve->lock);
     bool abandoned = resolve->abandoned;
     resolve->done = true;
@@ -172,13 +197,14 @@ static int start_thread(struct qp_resolve *resolve)
     pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
     sigfillset(&all); /* signals are for the application's threads */
     pthread_sigmask(SIG_SETMASK, &all, &old);
-    int r = pthread_create(&thread, &attr, look_up, resolve);
+    int r = pthread_create(&thread, &attr, run_thread, resolve);
     pthread_sigmask(SIG_SETMASK, &old, NULL);
     pthread_attr_destroy(&attr);
     return r == 0 ? 0 : -EAGAIN;
 }
 
-int qp_resolve_start(struct qp_resolve **ret, const char *host, uint16_t port, int wake_fd)
+static int resolve_start(struct qp_resolve **ret, const char *host, uint16_t port, int family,
+                         int wake_fd)
 {
     struct qp_resolve *resolve = calloc(1, sizeof(*resolve));
     if (resolve == NULL)
@@ -186,6 +212,7 @@ int qp_resolve_start(struct qp_resolve **ret, const char *host, uint16_t port, i
     pthread_mutex_init(&resolve->lock, NULL);
     resolve->wake_fd = wake_fd;
     resolve->port = port;
+    resolve->family = family;
     /* A host that is too long keeps one byte too many, so that the look-up refuses it. */
     snprintf(resolve->host, sizeof(resolve->host), "%s", host);
     int r = start_thread(resolve);
@@ -197,7 +224,7 @@ int qp_resolve_start(struct qp_resolve **ret, const char *host, uint16_t port, i
     return 0;
 }
 
-int qp_resolve_poll(struct qp_resolve *resolve, struct qp_resolve_result *result)
+static int resolve_poll(struct qp_resolve *resolve, struct qp_resolve_result *result)
 {
     pthread_mutex_lock(&resolve->lock);
     bool done = resolve->done;
@@ -207,7 +234,7 @@ int qp_resolve_poll(struct qp_resolve *resolve, struct qp_resolve_result *result
     return done;
 }
 
-void qp_resolve_free(struct qp_resolve *resolve)
+static void resolve_free(struct qp_resolve *resolve)
 {
     if (resolve == NULL)
         return;
@@ -218,3 +245,9 @@ void qp_resolve_free(struct qp_resolve *resolve)
     if (done)
         destroy(resolve);
 }
+
+const struct qp_resolver_ops qp_resolver_system = {
+    .start = resolve_start,
+    .poll = resolve_poll,
+    .free = resolve_free,
+};

@@ -33,7 +33,7 @@ struct qp_conn_close {
     int error;     /* 0 or a QUICPRO_E... code */
     uint64_t code; /* on the wire */
     bool app, remote;
-    char text[640]; /* one line for people */
+    char text[2048]; /* one line for people; room for all addresses of a host */
 };
 
 struct qp_options;
