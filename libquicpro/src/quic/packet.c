@@ -20,9 +20,9 @@ static void write_u32(uint8_t *p, uint32_t v)
     p[3] = (uint8_t)v;
 }
 
-/* Length of a version 1 long-header packet whose type-specific part begins at `off`; 0: broken. */
-static size_t long_length(const struct qp_packet *packet, const uint8_t *data, size_t len,
-                          size_t off)
+/* Length of a version 1 long-header packet whose type-specific part begins at `off`, with its
+ * token; 0: broken. */
+static size_t long_length(struct qp_packet *packet, const uint8_t *data, size_t len, size_t off)
 {
     uint64_t value;
     if (packet->type == QP_PACKET_RETRY || packet->type == QP_PACKET_VERSION)
@@ -31,6 +31,8 @@ static size_t long_length(const struct qp_packet *packet, const uint8_t *data, s
         size_t n = qp_varint_get(data + off, len - off, &value);
         if (n == 0 || value > len - off - n)
             return 0;
+        packet->token = data + off + n;
+        packet->token_len = (size_t)value;
         off += n + (size_t)value;
     }
     size_t n = qp_varint_get(data + off, len - off, &value);

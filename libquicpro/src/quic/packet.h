@@ -25,6 +25,8 @@ struct qp_packet {
     uint32_t version; /* long headers */
     const uint8_t *dcid, *scid;
     uint8_t dcid_len, scid_len; /* scid_len 0 for short headers */
+    const uint8_t *token;       /* Initial */
+    size_t token_len;
     size_t len; /* of this packet; the rest of the datagram may hold others (section 12.2) */
 };
 
