@@ -3,6 +3,8 @@
 #include <netinet/in.h>
 #include <sys/socket.h>
 
+#include "os/udp.h"
+
 /* A socket that sends what it likes to the pair's server. */
 static int raw_socket(const struct pair *p)
 {
@@ -70,7 +72,15 @@ static void test_datagrams_that_mean_nothing(void)
     struct pair p;
     struct exchanges all;
     struct exchange x;
-    exchange_open(&p, &all, 1);
+    pair_init(&p, "localhost");
+    quicpro_config_set(p.server_config, "stateless_resets_per_second", "0");
+    pair_start(&p);
+    all = (struct exchanges){.expected = 1};
+    p.data = &all;
+    p.on_server = exchange_serve;
+    p.on_client = exchange_client;
+    CHECK_INT(pair_connect(&p, "127.0.0.1"), ==, 0);
+    CHECK(pair_until(&p, &p.connected));
     int fd = raw_socket(&p);
     uint64_t dropped = stats_of(p.server_loop).dropped_in;
     for (size_t i = 0; i < COUNTOF(nothing); i++) {
@@ -151,6 +161,39 @@ static void test_a_client_accepts_nobody(void)
     pair_done(&p);
 }
 
+/* Datagrams without a byte count like others: a flood of them takes no more than its share of a
+ * run, and the connection goes on. */
+static void test_zero_length_datagrams_are_bounded(void)
+{
+    enum { FLOOD = 500, RUN_MAX = 4 * QP_UDP_MESSAGES };
+    struct pair p;
+    struct exchanges all;
+    struct exchange x;
+    const quicpro_batch *batch;
+    exchange_open(&p, &all, 1);
+    int fd = raw_socket(&p);
+    while (stats_of(p.server_loop).connections == 0)
+        pair_step(&p);
+    quicpro_loop_run(p.server_loop, 0, &batch);
+    for (int i = 0; i < FLOOD; i++)
+        CHECK_INT(send(fd, "", 0, 0), ==, 0);
+    uint64_t before = stats_of(p.server_loop).dropped_in, dropped = before;
+    quicpro_tstamp end = quicpro_now() + PAIR_DEADLINE_S * QUICPRO_SECOND;
+    while (dropped < before + FLOOD && quicpro_now() < end) {
+        quicpro_loop_flush(p.server_loop);
+        quicpro_loop_run(p.server_loop, 0, &batch);
+        uint64_t now = stats_of(p.server_loop).dropped_in;
+        CHECK_U64(now - dropped, <=, RUN_MAX);
+        dropped = now;
+    }
+    CHECK_U64(dropped, ==, before + FLOOD);
+    CHECK_INT(exchange_get(&p, &x, 1000, 1), ==, 0);
+    CHECK(pair_until(&p, &all.finished));
+    CHECK(exchange_good(&x));
+    close(fd);
+    exchange_close(&p);
+}
+
 /* What a budget leaves comes with the next runs. */
 static void test_a_budget_loses_nothing(void)
 {
@@ -180,9 +223,9 @@ static void test_a_budget_loses_nothing(void)
 int main(void)
 {
     static const struct check_test tests[] = {
-        TEST(test_datagrams_that_mean_nothing), TEST(test_version_negotiation),
-        TEST(test_datagrams_that_come_again),   TEST(test_a_client_accepts_nobody),
-        TEST(test_a_budget_loses_nothing),
+        TEST(test_datagrams_that_mean_nothing),       TEST(test_version_negotiation),
+        TEST(test_datagrams_that_come_again),         TEST(test_a_client_accepts_nobody),
+        TEST(test_zero_length_datagrams_are_bounded), TEST(test_a_budget_loses_nothing),
     };
     return RUN(tests);
 }

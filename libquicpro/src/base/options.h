@@ -116,6 +116,16 @@
       "connections open at once on a server or client")                                            \
     U(max_handshakes, limits, "connections", 1, 1048576, 4096, LIVE,                               \
       "handshakes unfinished at once on a server")                                                 \
+    U(max_handshakes_per_prefix, limits, "connections", 1, 1048576, 1024, LIVE,                    \
+      "of these, from one IPv4 /24 or IPv6 /48; the loopback is not counted")                      \
+    C(retry, limits, "never|auto|always", "auto", LIVE,                                            \
+      "server: make clients prove their address before they cost anything (RFC 9000 8.1.2)")       \
+    U(retry_handshakes, limits, "connections", 0, 1048576, 256, LIVE,                              \
+      "unfinished handshakes from which on \"retry\" auto asks for proof")                         \
+    U(stateless_resets_per_second, limits, "packets", 0, 1000000, 100, FROZEN,                     \
+      "answers to packets of unknown connections; 0: none (RFC 9000 10.3)")                        \
+    S(secret_file, limits, "", FROZEN,                                                             \
+      "server: 32 or more random bytes that restarts and workers share; not set: new ones each time")\
                                                                                                    \
     U(max_field_section_bytes, http3, "bytes", 1024, 1048576, 65536, FROZEN,                       \
       "largest field section accepted (RFC 9114 4.2.2)")                                           \

@@ -3,6 +3,7 @@
 
 #include "os/random.h"
 #include "quic/tls.h"
+#include "quic/usage.h"
 
 enum { H3_NO_ERROR = 0x100 };
 
@@ -35,12 +36,15 @@ int qp_endpoint_init(struct qp_endpoint *endpoint, struct quicpro_loop *loop,
         qp_options_done(o);
         return r;
     }
-    r = qp_conn_factory_init(&endpoint->factory, &qp_engine_quiche, o, tls);
+    r = qp_guard_init(&endpoint->guard, endpoint);
+    if (r == 0)
+        r = qp_conn_factory_init(&endpoint->factory, &qp_engine_quiche, o, tls);
     if (r < 0) {
         qp_tls_free(tls);
         qp_options_done(o);
         return r;
     }
+    endpoint->packets_max = qp_usage_limit(o->max_udp_payload_bytes);
     set_h3_options(endpoint);
     endpoint->next = loop->endpoints;
     loop->endpoints = endpoint;
@@ -103,6 +107,7 @@ void qp_endpoint_done(struct qp_endpoint *endpoint)
             break;
         }
     qp_conn_factory_done(&endpoint->factory);
+    qp_guard_done(&endpoint->guard);
     qp_options_done(&endpoint->options);
 }
 

@@ -6,13 +6,14 @@
 #include <string.h>
 
 #include "os/random.h"
+#include "quic/usage.h"
 
 enum {
     READ_MAX = 262144, /* bytes of bodies of one connection in one run, so that all get theirs */
     MAX_SEGMENTS = 64, /* of one train */
 };
 
-enum { H3_NO_ERROR = 0x100 };
+enum { H3_NO_ERROR = 0x100, AEAD_LIMIT_REACHED = 0x0f /* RFC 9000 section 20.1 */ };
 
 struct qp_link *qp_link_new(struct qp_endpoint *endpoint)
 {
@@ -47,6 +48,7 @@ void qp_link_uncount(struct qp_link *link)
         return;
     if (link->state == QP_LINK_HANDSHAKE)
         link->endpoint->handshakes--;
+    qp_guard_leave(link);
     if (!link->hidden)
         link->endpoint->open--;
     link->state = QP_LINK_ENDED;
@@ -153,6 +155,7 @@ static void established(struct qp_link *link)
     quicpro_event *event;
     link->state = QP_LINK_OPEN;
     link->endpoint->handshakes--;
+    qp_guard_leave(link);
     forget_odcid(link);
     if (qp_h3_start(&link->h3) < 0) {
         qp_conn_fail(&link->conn, false, 1, "out of memory");
@@ -253,6 +256,7 @@ static bool send_all(struct qp_link *link, size_t max_bytes)
                              MAX_SEGMENTS, &local.sa, &peer.sa, &link->release_at);
         if (n <= 0)
             return false;
+        link->packets_out += (uint64_t)n;
         for (int i = 0; i < n; i++)
             total += lens[i];
         if (!send_packets(link, lens, n, &local, &peer))
@@ -273,6 +277,28 @@ static void set_timer(struct qp_link *link)
     qp_heap_set(&link->loop->timers, &link->timer, at);
 }
 
+/* Keys wear out: new requests go elsewhere in time, and what is left of it is not used up. */
+static void check_usage(struct qp_link *link)
+{
+    const enum qp_usage usage = qp_usage(link->packets_out, link->endpoint->packets_max);
+    if (usage == QP_USAGE_FINE || link->state != QP_LINK_OPEN)
+        return;
+    if (usage == QP_USAGE_SPENT && !link->keys_spent) {
+        link->keys_spent = true;
+        link->loop->keys_spent++;
+        qp_conn_fail(&link->conn, false, AEAD_LIMIT_REACHED, "packets sent with one key");
+    } else if (link->endpoint->server) {
+        qp_h3_shutdown(&link->h3);
+    } else if (!link->h3.goaway_in) { /* as if the server had said so */
+        quicpro_event *event = qp_batch_add(&link->loop->batch, QUICPRO_EVENT_GOAWAY);
+        link->h3.goaway_in = true;
+        if (event != NULL) {
+            event->conn = link->handle;
+            event->user = link->h3.user;
+        }
+    }
+}
+
 bool qp_link_flush(struct qp_link *link, quicpro_tstamp now)
 {
     const size_t burst = (size_t)link->endpoint->options.burst_bytes;
@@ -286,6 +312,7 @@ bool qp_link_flush(struct qp_link *link, quicpro_tstamp now)
         qp_link_mark_dirty(link);
         return false;
     }
+    check_usage(link);
     if (link->state == QP_LINK_OPEN)
         more = qp_h3_write(&link->h3, burst);
     more |= send_all(link, burst);

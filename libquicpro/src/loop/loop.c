@@ -48,7 +48,6 @@ int quicpro_loop_new(quicpro_loop **ret, const quicpro_config *config)
     }
     qp_random(key, sizeof(key));
     qp_random(&loop->cid_layout.k, 1);
-    qp_random(loop->reset_key, sizeof(loop->reset_key));
     loop->udp = &qp_udp_epoll;
     loop->resolver = &qp_resolver_system;
     loop->dirty_tail = &loop->dirty;

@@ -20,6 +20,7 @@
 #include "base/slab.h"
 #include "h3/session.h"
 #include "loop/dial.h"
+#include "loop/guard.h"
 #include "os/addr.h"
 #include "os/fork.h"
 #include "os/resolve.h"
@@ -46,9 +47,11 @@ struct qp_endpoint {
     struct qp_options options;
     struct qp_h3_options h3_options;
     struct qp_conn_factory factory;
+    struct qp_guard guard;
     struct qp_port *ports;
     void *user;
     size_t open, handshakes; /* links not reported closed; of these, not established */
+    uint64_t packets_max;    /* of one connection (quic/usage.h) */
     bool server, shutdown, drained;
 };
 
@@ -73,6 +76,8 @@ struct qp_link {
     bool dirty, fed, handshake_expired; /* fed: got datagrams since it was processed */
     uint8_t odcid_len; /* server: the DCID of the client's first flight, until established */
     uint8_t odcid[QP_CID_MAX];
+    uint64_t prefix; /* server: what it is counted with until established; 0: nothing */
+    uint64_t packets_out;
     struct qp_addr local, peer;
     struct qp_target *target;            /* client */
     struct qp_dial *dial;                /* client: until it is connected */
@@ -81,6 +86,7 @@ struct qp_link {
     bool hidden;                         /* an attempt: nobody knows its handle */
     char *close_reason;                  /* asked to close: once what is ready has been sent */
     uint64_t close_code;
+    bool keys_spent;
     bool close_tried;            /* the engine was asked for its closing packet */
     quicpro_tstamp release_at;   /* when the congestion controller lets more packets go; 0: now */
     uint8_t (*cids)[QP_CID_LEN]; /* malloc'd: IDs of ours besides the first one */
@@ -108,14 +114,14 @@ struct quicpro_loop {
     struct qp_link *dirty, **dirty_tail;
     size_t resolving;
     uint8_t *out; /* QP_OUT_BYTES, where packets are made */
-    uint8_t reset_key[QP_RESET_KEY_LEN];
     struct qp_cid_layout cid_layout;
     quicpro_tstamp now; /* when run or flush began */
     bool again;         /* run has work although nothing is ready */
     struct qp_log log;
     char error[256];
     uint64_t wakeups, datagrams_in, datagrams_out, bytes_in, bytes_out, dropped_in, send_blocked;
-    uint64_t connections_made, panics;
+    uint64_t connections_made, panics, resets_sent, keys_spent;
+    uint64_t admits[QP_ADMIT_KINDS]; /* datagrams of strangers, by what was done with them */
 };
 
 enum { QP_OUT_BYTES = 65536 };

@@ -36,7 +36,7 @@ static bool issue_cid(struct qp_link *link)
     if (link->cids == NULL && (link->cids = calloc(MAX_EXTRA_CIDS, QP_CID_LEN)) == NULL)
         return false;
     qp_link_make_cid(loop, cid);
-    qp_reset_token(token, loop->reset_key, cid);
+    qp_reset_token(token, link->endpoint->guard.reset_key, cid);
     if (qp_link_add_cid(link, cid, QP_CID_LEN) < 0)
         return false;
     if (link->conn.engine->new_scid(link->conn.impl, cid, QP_CID_LEN, token) < 0) {

@@ -3,10 +3,7 @@
 
 #include <string.h>
 
-#include "os/random.h"
 #include "quic/packet.h"
-
-enum { MIN_CLIENT_DCID = 8 }; /* RFC 9000 section 7.2 */
 
 static struct qp_link *find_link(struct quicpro_loop *loop, const struct qp_packet *packet)
 {
@@ -14,60 +11,40 @@ static struct qp_link *find_link(struct quicpro_loop *loop, const struct qp_pack
     return index < 0 ? NULL : qp_slab_at(&loop->links, (uint32_t)index);
 }
 
-static void answer_version(struct qp_port *port, const struct qp_udp_train *train,
-                           const struct qp_packet *packet)
-{
-    uint8_t out[QP_VERSION_MAX], random;
-    qp_random(&random, 1);
-    size_t n = qp_packet_write_version(out, packet, random);
-    qp_port_send(port, &train->local, &train->peer, out, n, n);
-}
-
-/* A connection for a first Initial, or NULL. */
+/* A connection for a first Initial that was let in, or NULL. */
 static struct qp_link *accept_link(struct qp_port *port, const struct qp_udp_train *train,
-                                   const struct qp_packet *packet, size_t datagram_len,
+                                   const struct qp_packet *packet, const struct qp_guard_pass *pass,
                                    quicpro_tstamp now)
 {
     struct qp_endpoint *endpoint = port->endpoint;
-    struct quicpro_loop *loop = endpoint->loop;
-    uint8_t scid[QP_CID_LEN], token[QP_RESET_TOKEN_LEN];
-    if (!endpoint->server || packet->type == QP_PACKET_SHORT)
-        return NULL;
-    /* "A server MUST discard an Initial packet that is carried in a UDP datagram with a payload
-     * that is smaller than the smallest allowed maximum datagram size of 1200 bytes"
-     * (section 14.1); the same bound keeps version negotiation from amplifying (section 6.1). */
-    if (datagram_len < QP_MIN_INITIAL)
-        return NULL;
-    if (packet->type == QP_PACKET_UNKNOWN) {
-        answer_version(port, train, packet);
-        return NULL;
-    }
-    if (packet->type != QP_PACKET_INITIAL || packet->dcid_len < MIN_CLIENT_DCID ||
-        endpoint->shutdown || endpoint->open >= endpoint->options.max_connections ||
-        endpoint->handshakes >= endpoint->options.max_handshakes)
-        return NULL;
     struct qp_link *link = qp_link_new(endpoint);
     if (link == NULL)
         return NULL;
-    qp_link_make_cid(loop, scid);
-    qp_reset_token(token, loop->reset_key, scid);
-    const struct qp_engine_ids ids = {.scid = scid, .scid_len = QP_CID_LEN, .reset_token = token};
+    const struct qp_engine_ids ids = {
+        .scid = pass->scid,
+        .scid_len = QP_CID_LEN,
+        .odcid = pass->odcid.data,
+        .odcid_len = pass->odcid.len,
+        .reset_token = pass->reset_token,
+    };
     link->port = port;
     link->local = train->local;
     link->peer = train->peer;
     if (qp_conn_accept(&link->conn, &endpoint->factory, &ids, &train->local.sa, &train->peer.sa) <
             0 ||
-        qp_link_add_cid(link, scid, QP_CID_LEN) < 0) {
+        qp_link_add_cid(link, pass->scid, QP_CID_LEN) < 0) {
         qp_link_free(link);
         return NULL;
     }
-    /* Retransmitted and coalesced packets of the first flight carry the client's choice of ID. */
-    if (qp_link_add_cid(link, packet->dcid, packet->dcid_len) == 0) {
+    /* Retransmitted and coalesced packets of the first flight carry the client's choice of ID;
+     * after a Retry it is the connection's own. */
+    if (pass->odcid.len == 0 && qp_link_add_cid(link, packet->dcid, packet->dcid_len) == 0) {
         link->odcid_len = packet->dcid_len;
         memcpy(link->odcid, packet->dcid, packet->dcid_len);
     }
+    qp_guard_enter(link, pass->prefix);
     qp_link_begin(link, now);
-    loop->connections_made++;
+    endpoint->loop->connections_made++;
     return link;
 }
 
@@ -106,8 +83,12 @@ void qp_port_route(struct qp_port *port, const struct qp_udp_train *train, quicp
             continue;
         }
         struct qp_link *link = find_link(loop, &packet);
-        if (link == NULL)
-            link = accept_link(port, train, &packet, len, now);
+        /* A stateless reset has no ID of ours; a client's socket tells whom it is for. */
+        if (link == NULL && packet.type == QP_PACKET_SHORT)
+            link = port->link;
+        struct qp_guard_pass pass;
+        if (link == NULL && qp_guard_admit(port, train, &packet, len, now, &pass))
+            link = accept_link(port, train, &packet, &pass, now);
         if (link == NULL) {
             loop->dropped_in++;
             continue;

@@ -180,6 +180,15 @@ void qp_conn_get_close(const struct qp_conn *conn, struct qp_conn_close *ret)
     }
     conn->engine->get_error(conn->impl, &e);
     if (!e.found) {
+        /* Closed without anybody's word and not by time: the peer's server does not know it. */
+        if (conn->first_error == 0 && !conn->server &&
+            (flags & (QP_ENGINE_ESTABLISHED | QP_ENGINE_TIMED_OUT)) == QP_ENGINE_ESTABLISHED) {
+            *ret = (struct qp_conn_close){.error = QUICPRO_ECLOSED,
+                                          .remote = true,
+                                          .text = "the peer does not know the connection any more "
+                                                  "(stateless reset)"};
+            return;
+        }
         if (conn->first_error == QUICPRO_EVERSION)
             ret->error = QUICPRO_EVERSION;
         else if (flags & QP_ENGINE_TIMED_OUT)
