@@ -1,4 +1,4 @@
-#include "pair.h"
+#include "exchange.h"
 
 #include <sys/socket.h>
 
@@ -166,6 +166,47 @@ static void test_a_kernel_that_takes_no_more(void)
     pair_done(&p);
 }
 
+/* Keys that have sealed nearly enough: requests that are there finish, new ones go elsewhere, and
+ * what does not end in time is ended. */
+static void test_keys_wear_out(void)
+{
+    for (int i = 0; i < 4; i++) {
+        const bool server = i & 1, spent = i & 2;
+        struct pair p;
+        struct exchanges all;
+        struct exchange x;
+        quicpro_stream stream;
+        quicpro_loop_stats stats = {.size = sizeof(stats)};
+        exchange_open(&p, &all, 1);
+        while (server_link(&p)->state != QP_LINK_OPEN)
+            pair_step(&p);
+        struct qp_link *link = server ? server_link(&p) : client_link(&p);
+        CHECK_U64(link->endpoint->packets_max, ==, UINT64_C(1) << 28);
+        CHECK_INT(exchange_post(&p, &x, 500000, 2), ==, 0);
+        while (server_link(&p)->h3.open == 0) /* else it would be refused */
+            pair_step(&p);
+        link->endpoint->packets_max = 100000;
+        link->packets_out = spent ? 99999 : 87500;
+        qp_link_mark_dirty(link);
+        CHECK(pair_until(&p, &p.goaway));
+        CHECK_INT(pair_request(&p, "GET", "/", NULL, 0, 1, NULL, &stream), <, 0);
+        CHECK(pair_until(&p, &all.finished));
+        CHECK_INT(quicpro_loop_get_stats(server ? p.server_loop : p.client_loop, &stats), ==, 0);
+        if (!CHECK(exchange_good(&x) == !spent))
+            printf("#   server %d, spent %d\n", server, spent);
+        CHECK_U64(stats.keys_spent, ==, spent);
+        if (spent) {
+            CHECK(pair_until_closed(&p));
+            CHECK_U64(p.closed_code, ==, 0x0f);
+            CHECK(strstr(p.closed_text, "AEAD_LIMIT_REACHED") != NULL);
+        } else if (server) {
+            CHECK(pair_until_closed(&p));
+            CHECK_INT(p.closed_error, ==, 0); /* the last answer was acknowledged */
+        }
+        exchange_close(&p);
+    }
+}
+
 int main(void)
 {
     static const struct check_test tests[] = {
@@ -176,6 +217,7 @@ int main(void)
         TEST(test_refused_while_the_timer_is_due),
         TEST(test_clients_freed_at_any_time),
         TEST(test_a_kernel_that_takes_no_more),
+        TEST(test_keys_wear_out),
     };
     return RUN(tests);
 }

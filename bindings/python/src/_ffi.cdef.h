@@ -168,6 +168,16 @@ typedef struct quicpro_loop_stats {
     uint64_t streams;
     uint64_t streams_made;
     uint64_t panics;
+    uint64_t versions_sent;
+    uint64_t retries_sent;
+    uint64_t tokens_refused;
+    uint64_t resets_sent;
+    uint64_t refused_source;
+    uint64_t refused_packet;
+    uint64_t refused_full;
+    uint64_t refused_handshakes;
+    uint64_t refused_prefix;
+    uint64_t keys_spent;
 } quicpro_loop_stats;
 int quicpro_loop_get_stats(const quicpro_loop *loop, quicpro_loop_stats *stats);
 typedef struct quicpro_server quicpro_server;

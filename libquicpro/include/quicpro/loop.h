@@ -99,6 +99,18 @@ typedef struct quicpro_loop_stats {
     uint64_t streams; /* open now */
     uint64_t streams_made;
     uint64_t panics; /* connections lost to an internal error of the engine */
+    /* Servers, datagrams that belong to no connection: answered ... */
+    uint64_t versions_sent;  /* Version Negotiation (RFC 9000 section 6) */
+    uint64_t retries_sent;   /* Retry (section 8.1.2) */
+    uint64_t tokens_refused; /* closed with INVALID_TOKEN */
+    uint64_t resets_sent;    /* stateless resets (section 10.3) */
+    /* ... and not answered. */
+    uint64_t refused_source;     /* from a port or address that no client has */
+    uint64_t refused_packet;     /* begins no connection, or too small */
+    uint64_t refused_full;       /* "max_connections", or shutting down */
+    uint64_t refused_handshakes; /* "max_handshakes" */
+    uint64_t refused_prefix;     /* "max_handshakes_per_prefix" */
+    uint64_t keys_spent; /* connections ended because their keys had sealed enough (RFC 9001 6.6) */
 } quicpro_loop_stats;
 
 /** @param stats  size set by the caller; unknown tail bytes are left alone

@@ -259,6 +259,16 @@ int quicpro_loop_get_stats(const quicpro_loop *loop, quicpro_loop_stats *stats)
         .streams = loop->streams.used,
         .streams_made = loop->streams.made,
         .panics = loop->panics,
+        .versions_sent = loop->admits[QP_ADMIT_VERSION],
+        .retries_sent = loop->admits[QP_ADMIT_RETRY],
+        .tokens_refused = loop->admits[QP_ADMIT_TOKEN],
+        .resets_sent = loop->resets_sent,
+        .refused_source = loop->admits[QP_ADMIT_NO_SOURCE],
+        .refused_packet = loop->admits[QP_ADMIT_NO_PACKET],
+        .refused_full = loop->admits[QP_ADMIT_NO_ROOM],
+        .refused_handshakes = loop->admits[QP_ADMIT_NO_HANDSHAKE],
+        .refused_prefix = loop->admits[QP_ADMIT_NO_NEIGHBOURS],
+        .keys_spent = loop->keys_spent,
     };
     return 0;
 }
