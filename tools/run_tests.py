@@ -271,7 +271,7 @@ def lint(s: Suite) -> None:
 
 def style(s: Suite) -> None:
     """What needs nothing built."""
-    for name in ("layers", "test_map", "headers"):
+    for name in ("layers", "test_map", "headers", "limits"):
         s.check(name.replace("_", " "), BIN / "python", f"tools/check_{name}.py")
     if shutil.which("clang-format"):
         files = [

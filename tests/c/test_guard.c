@@ -279,6 +279,37 @@ static void test_limits_of_all(void)
     pair_done(&p);
 }
 
+/* A half-open connection goes when its time is over, whatever the peer does not say: in virtual
+ * time, up to the nanosecond. */
+static void test_those_who_only_knock_are_forgotten(void)
+{
+    struct pair p;
+    uint32_t cursor = 0;
+    quicpro_handle handle;
+    start(&p, "handshake_timeout_ms", "3000");
+    knock(&p, "198.51.100.1", 5000); /* at the second 1 */
+    struct qp_link *link = qp_slab_next(&p.server_loop->links, &cursor, &handle);
+    const quicpro_tstamp end = 4 * QUICPRO_SECOND;
+    if (!CHECK(link != NULL) || !CHECK_U64(link->handshake_until, ==, end))
+        return;
+    qp_engine_quiche.set_now(QUICPRO_SECOND);
+    qp_link_flush(link, QUICPRO_SECOND);
+    const struct qp_timer *first = qp_heap_first(&p.server_loop->timers);
+    CHECK(first == &link->timer && first->at <= end);
+    qp_engine_quiche.set_now(end - 1);
+    qp_link_on_timer(link, end - 1);
+    CHECK(!link->handshake_expired);
+    qp_engine_quiche.set_now(end);
+    qp_link_on_timer(link, end);
+    CHECK(link->handshake_expired);
+    qp_link_flush(link, end);
+    qp_link_process(link, end);
+    CHECK_INT(link->state, ==, QP_LINK_ENDED);
+    CHECK_U64(p.server_loop->endpoints->handshakes, ==, 0);
+    CHECK_U64(p.server_loop->endpoints->guard.neighbours.used, ==, 0);
+    pair_done(&p);
+}
+
 /* Nothing goes to where nobody can have asked from, whatever the packet. */
 static void test_forged_sources_get_nothing(void)
 {
@@ -411,6 +442,7 @@ int main(void)
         TEST(test_keys_rotate_under_a_token),
         TEST(test_one_network_cannot_take_all),
         TEST(test_limits_of_all),
+        TEST(test_those_who_only_knock_are_forgotten),
         TEST(test_forged_sources_get_nothing),
         TEST(test_resets_are_few_and_small),
         TEST(test_a_restart_is_heard_of),
