@@ -30,6 +30,8 @@ STATUS = [
     ),
     ("Graceful shutdown: GOAWAY, open requests finish", "tests/c/test_server.c"),
     ("Segmentation and receive offload, with fallbacks", "tests/c/test_udp_epoll.c"),
+    ("Both address families raced by real handshakes (RFC 8305)", "tests/c/test_dial.c"),
+    ("Retry, stateless reset, limits by prefix: a guarded server", "tests/c/test_guard.c"),
     ("A thread for blocking callers, safe after fork", "tests/c/test_thread.c"),
     ("A panic in the engine ends one connection only", "tests/c/test_engine.c"),
     ("ASGI server: http and lifespan, on asyncio and uvloop", "tests/python/test_asgi.py"),

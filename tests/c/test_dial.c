@@ -403,6 +403,48 @@ static void test_stopped_in_the_middle(void)
         }
 }
 
+/* Its timers, in virtual time and up to the nanosecond: the next attempt, the resolver's end, the
+ * end of all. */
+static void test_timers(void)
+{
+    struct pair p;
+    const struct answer v4 = {.addr = {"127.0.0.2", "127.0.0.5"}}, v6 = {.hangs = true};
+    start(&p, "250", v4, v6);
+    int silent = silent_socket(p.port);
+    CHECK_INT(pair_connect(&p, "localhost"), ==, 0);
+    struct qp_link *link = link_of(&p);
+    struct qp_dial *dial = link->dial;
+    const quicpro_tstamp began = link->handshake_until - 10 * QUICPRO_SECOND;
+    CHECK_U64(dial->resolve_until, ==, began + 5 * QUICPRO_SECOND);
+    qp_dial_poll(link, began);
+    CHECK_U64(qp_dial_due(link), ==, began + QP_RACE_RESOLUTION_DELAY);
+    CHECK(!qp_dial_on_timer(link, began + QP_RACE_RESOLUTION_DELAY - 1));
+    CHECK_U64(dial->attempts, ==, 0);
+    quicpro_tstamp now = began + QP_RACE_RESOLUTION_DELAY;
+    CHECK(qp_dial_on_timer(link, now));
+    CHECK_U64(dial->attempts, ==, 1);
+    CHECK_U64(qp_dial_due(link), ==, now + 250 * QUICPRO_MILLISECOND);
+    qp_dial_on_timer(link, now + 250 * QUICPRO_MILLISECOND - 1);
+    CHECK_U64(dial->attempts, ==, 1);
+    qp_dial_on_timer(link, now + 250 * QUICPRO_MILLISECOND);
+    CHECK_U64(dial->attempts, ==, 2);
+    CHECK_U64(qp_dial_due(link), ==, dial->resolve_until);
+    qp_dial_on_timer(link, dial->resolve_until - 1);
+    CHECK(!dial->lookup[1].expired);
+    qp_dial_on_timer(link, dial->resolve_until);
+    CHECK(dial->lookup[1].expired);
+    CHECK_U64(qp_dial_due(link), ==, link->handshake_until);
+    qp_link_on_timer(link, link->handshake_until - 1);
+    CHECK(!link->handshake_expired);
+    qp_link_on_timer(link, link->handshake_until);
+    CHECK(link->handshake_expired);
+    CHECK(pair_until_closed(&p));
+    CHECK_INT(p.closed_error, ==, QUICPRO_EHANDSHAKE);
+    close(silent);
+    pair_done(&p);
+    CHECK_U64(lookups, ==, freed);
+}
+
 int main(void)
 {
     static const struct check_test tests[] = {
@@ -413,6 +455,7 @@ int main(void)
         TEST(test_the_peer_is_heard),
         TEST(test_the_family_is_remembered),
         TEST(test_a_literal_of_the_other_family),
+        TEST(test_timers),
         TEST(test_stopped_in_the_middle),
     };
     return RUN(tests);

@@ -145,7 +145,8 @@ static size_t initial(uint8_t *out, const uint8_t *dcid, size_t dcid_len, const 
     out[n++] = 0;
     out[n++] = 0x40;
     out[n++] = (uint8_t)token_len;
-    memcpy(out + n, token, token_len);
+    if (token_len != 0)
+        memcpy(out + n, token, token_len);
     n += token_len;
     out[n] = (uint8_t)(0x40 | (DATAGRAM - n - 2) >> 8);
     out[n + 1] = (uint8_t)(DATAGRAM - n - 2);

@@ -13,7 +13,7 @@ import pytest
 from .clients import CLIENTS, Refused, Request, Response, Setup
 from .content import HELLO
 from .procs import long_header
-from .relay import TO_SERVER, Relay
+from .relay import TO_SERVER, Relay, forward
 from .servers import Running, aioquic_peer
 
 Start = Callable[..., Running]
@@ -102,9 +102,23 @@ def test_unknown_version_is_answered_with_ours(server: str, start: Start) -> Non
     ids=lambda v: v if isinstance(v, str) else "",
 )
 def test_no_answer_to(server: str, what: str, datagram: bytes, start: Start) -> None:
-    running = start(server)
+    running = start(server, ours={"stateless_resets_per_second": 0})
     assert ask(running.port, datagram, then=LAST) == []
     assert running.process.running
+
+
+@pytest.mark.parametrize("server", OUR_SERVERS)
+def test_unknown_connection_is_reset(server: str, start: Start) -> None:
+    """RFC 9000 section 10.3: at least 21 bytes, smaller than what came, with its fixed bit set."""
+    running = start(server)
+    for size in (30, 1200):
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
+            s.connect(("127.0.0.1", running.port))
+            s.settimeout(5)
+            s.send(b"\x40" + bytes(size - 1))
+            answer = s.recv(2048)
+        assert 21 <= len(answer) < size
+        assert answer[0] & 0xC0 == 0x40
 
 
 @pytest.mark.parametrize("server", OUR_SERVERS)
@@ -161,3 +175,30 @@ def test_server_that_validates_by_retry(client: str, start: Start, tmp_path: Pat
     running = start("aioquic", retry=True)
     setup = Setup(running, running.certs.ca, tmp_path, seconds=10)
     assert CLIENTS[client](setup, [Request()]) == [Response(200, HELLO)]
+
+
+@pytest.mark.parametrize(
+    "client",
+    [
+        "aioquic",
+        "pycurl",
+        "gtlsclient",
+        "h3_get",
+        pytest.param("quicpro", marks=pytest.mark.full),
+        pytest.param("quicpro-sync", marks=pytest.mark.full),
+    ],
+)
+def test_our_server_validates_by_retry(client: str, start: Start, tmp_path: Path) -> None:
+    running = start("h3_server", ours={"retry": "always"})
+    retries: list[bytes] = []
+
+    def watch(direction: str, data: bytes) -> tuple[list[bytes], list[bytes]]:
+        if direction != TO_SERVER and data[0] & 0xF0 == 0xF0:
+            retries.append(data)
+        return forward(direction, data)
+
+    with Relay(running.port, watch) as relay:
+        setup = Setup(replace(running, port=relay.port), running.certs.ca, tmp_path, seconds=10)
+        assert CLIENTS[client](setup, [Request()]) == [Response(200, HELLO)]
+    assert retries
+    assert len(retries[0]) < 200  # the client's Initial had 1,200 bytes at least
