@@ -138,12 +138,13 @@ async def client(
     port: int,
     ca: str,
     *,
+    host: str = "127.0.0.1",
     alpn: list[str] | None = None,
     idle: float = 20.0,
     versions: list[int] | None = None,
     wait: bool = True,
 ) -> AsyncIterator[Client]:
-    """A connection to 127.0.0.1, closed at the end; `versions`: the first one is tried first."""
+    """A connection, closed at the end; `versions`: the first one is tried first."""
     configuration = QuicConfiguration(
         alpn_protocols=alpn or H3_ALPN,
         idle_timeout=idle,
@@ -156,7 +157,7 @@ async def client(
     if versions:
         configuration.supported_versions = versions
     async with connect(
-        "127.0.0.1",
+        host,
         port,
         configuration=configuration,
         create_protocol=Client,

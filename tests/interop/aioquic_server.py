@@ -1,7 +1,7 @@
 """aioquic as a server, a program of its own.
 
-Usage: python -m interop.aioquic_server --cert FILE --key FILE [--alpn h3] [--idle SECONDS]
-       [--version HEX]... [--retry]
+Usage: python -m interop.aioquic_server --cert FILE --key FILE [--host ADDRESS] [--alpn h3]
+       [--idle SECONDS] [--version HEX]... [--retry]
 """
 
 from __future__ import annotations
@@ -159,7 +159,7 @@ async def _serve(args: argparse.Namespace) -> None:
     loop = asyncio.get_running_loop()
     transport, _ = await loop.create_datagram_endpoint(
         lambda: QuicServer(configuration=configuration, create_protocol=Protocol, retry=args.retry),
-        local_addr=("127.0.0.1", 0),
+        local_addr=(args.host, 0),
     )
     host, port = transport.get_extra_info("sockname")[:2]
     print(f"listening on {host}:{port}", flush=True)
@@ -170,6 +170,7 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--cert", required=True)
     parser.add_argument("--key", required=True)
+    parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--alpn", default="h3")
     parser.add_argument("--idle", type=float, default=20.0)
     parser.add_argument("--version", action="append", metavar="HEX")

@@ -12,6 +12,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from .tun import SERVER_IP4, SERVER_IP6
+
 DAY = datetime.timedelta(days=1)
 
 
@@ -19,12 +21,13 @@ DAY = datetime.timedelta(days=1)
 class Certs:
     """Paths of PEM files."""
 
-    ca: Path  # the authority that signed `cert`, `expired` and `elsewhere`
+    ca: Path  # the authority that signed all certificates here
     other_ca: Path  # one that signed none of them
-    cert: Path  # for localhost, 127.0.0.1, ::1
+    cert: Path  # for localhost, 127.0.0.1, ::1 and the server's end of tun.py's links
     expired: Path  # the same, ended yesterday
     elsewhere: Path  # for elsewhere.invalid only
-    key: Path  # of all three
+    large: Path  # as cert, with names for some 8 KB: more than fits before an address is validated
+    key: Path  # of all four
 
 
 def _name(text: str) -> x509.Name:
@@ -71,6 +74,8 @@ def make(folder: Path) -> Certs:
         x509.DNSName("localhost"),
         x509.IPAddress(ipaddress.ip_address("127.0.0.1")),
         x509.IPAddress(ipaddress.ip_address("::1")),
+        x509.IPAddress(ipaddress.ip_address(SERVER_IP4)),
+        x509.IPAddress(ipaddress.ip_address(SERVER_IP6)),
     ]
 
     def leaf(names: list[x509.GeneralName], end: datetime.datetime) -> x509.Certificate:
@@ -98,6 +103,7 @@ def make(folder: Path) -> Certs:
         "cert": leaf(here, now + 5 * DAY),
         "expired": leaf(here, now - DAY),
         "elsewhere": leaf([x509.DNSName("elsewhere.invalid")], now + 5 * DAY),
+        "large": leaf(here + [x509.DNSName(f"{n:0>60}.invalid") for n in range(110)], now + DAY),
     }
     for name, cert in files.items():
         (folder / f"{name}.pem").write_bytes(cert.public_bytes(serialization.Encoding.PEM))

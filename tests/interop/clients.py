@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from .procs import Process
-from .servers import Missing, Running, aioquic_peer, find_program, judge, our_program
+from .servers import Missing, Running, aioquic_peer, judge, ngtcp2, our_program
 
 
 @dataclass(frozen=True)
@@ -126,7 +126,9 @@ def aioquic(setup: Setup, requests: Sequence[Request]) -> list[Response]:
     async def run() -> list[Response]:
         async with (
             asyncio_timeout(setup.seconds),
-            peer.client(setup.server.port, str(setup.ca), idle=setup.idle) as client,
+            peer.client(
+                setup.server.port, str(setup.ca), host=setup.server.host, idle=setup.idle
+            ) as client,
         ):
             answers = await asyncio.gather(
                 *(client.request(r.method, r.path, r.body) for r in requests)
@@ -213,7 +215,7 @@ def pycurl(setup: Setup, requests: Sequence[Request]) -> list[Response]:
 
 def gtlsclient(setup: Setup, requests: Sequence[Request]) -> list[Response]:
     """ngtcp2's example client: saves each body under the last part of its path, checks no name."""
-    program = find_program("gtlsclient", "apt install ngtcp2-client")
+    program, env = ngtcp2("gtlsclient")
     first = requests[0]
     assert all((r.method, r.body) == (first.method, first.body) for r in requests)
     saved = setup.folder / "download"
@@ -227,9 +229,10 @@ def gtlsclient(setup: Setup, requests: Sequence[Request]) -> list[Response]:
         args += ["-d", str(setup.folder / "body")]
     process = Process(
         [
-            *args, "127.0.0.1", setup.server.port,
+            *args, setup.server.host, setup.server.port,
             *(setup.server.url(r.path, "localhost") for r in requests),
-        ]
+        ],
+        env,
     )  # fmt: skip
     try:
         code = process.wait(setup.seconds)

@@ -76,8 +76,9 @@ def start(certs: Certs, processes: list[Process], tmp_path: Path) -> Start:
     """start(name, idle=..., ...) gives a server that answers."""
 
     def start_server(name: str, **options: object) -> Running:
-        process, port = SERVERS[name](certs, Options(**options), tmp_path)  # type: ignore[arg-type]
+        wanted = Options(**options)  # type: ignore[arg-type]
+        process, port = SERVERS[name](certs, wanted, tmp_path)
         processes.append(process)
-        return Running(name, process, port, certs)
+        return Running(name, process, port, certs, wanted.host)
 
     return start_server

@@ -132,7 +132,7 @@ def udp_port_of(pid: int) -> int | None:
                 inodes.add(m[1])
     except OSError:
         return None
-    for table in ("/proc/net/udp", "/proc/net/udp6"):
+    for table in (f"/proc/{pid}/net/udp", f"/proc/{pid}/net/udp6"):  # of its network namespace
         for line in Path(table).read_text(encoding="ascii").splitlines()[1:]:
             column = line.split()
             if column[9] in inodes:
@@ -147,11 +147,12 @@ def long_header(version: int, dcid: bytes, scid: bytes, size: int = 1200) -> byt
     return head.ljust(size, b"\0")
 
 
-def wait_for_quic(port: int, seconds: float = 20) -> None:
+def wait_for_quic(port: int, seconds: float = 20, host: str = "127.0.0.1") -> None:
     """Wait until somebody answers an unknown version with a Version Negotiation packet."""
     probe = long_header(0x1A2A3A4A, b"readiness", b"probe")
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
-        s.connect(("127.0.0.1", port))
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family, socket.SOCK_DGRAM) as s:
+        s.connect((host, port))
         s.settimeout(0.05)
 
         def answered() -> bool:

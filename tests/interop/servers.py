@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 import importlib
+import json
 import os
 import shutil
+import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -29,6 +32,7 @@ class Options:
     """What a case asks of its server."""
 
     idle: float = 20.0  # seconds
+    host: str = "127.0.0.1"
     cert: str = "cert"  # of certs.Certs
     alpn: str = "h3"
     version: list[str] = field(default_factory=list)  # hexadecimal; aioquic only, as is
@@ -40,6 +44,10 @@ class Options:
         options = {"max_idle_timeout_ms": round(self.idle * 1000), **self.ours}
         return [a for key, value in options.items() for a in ("-o", f"{key}={value}")]
 
+    def bind(self) -> str:
+        """Where our servers listen, at a port that the kernel chooses."""
+        return f"[{self.host}]:0" if ":" in self.host else f"{self.host}:0"
+
 
 @dataclass
 class Running:
@@ -47,9 +55,11 @@ class Running:
     process: Process
     port: int
     certs: Certs
+    host: str = "127.0.0.1"
 
-    def url(self, path: str = "/", host: str = "127.0.0.1") -> str:
-        return f"https://{host}:{self.port}{path}"
+    def url(self, path: str = "/", host: str = "") -> str:
+        host = host or self.host
+        return f"https://{f'[{host}]' if ':' in host else host}:{self.port}{path}"
 
 
 def judge(module: str, package: str) -> Any:
@@ -75,10 +85,26 @@ def find_program(name: str, package: str, *also: Path) -> str:
     return found
 
 
+@functools.cache
+def ngtcp2(name: str) -> tuple[str, dict[str, str]]:
+    """gtlsserver or gtlsclient with its environment: what tools/bench_peers fetched, else the
+    distribution's."""
+    tool = [sys.executable, str(ROOT / "tools" / "bench_peers"), "--json", "ngtcp2"]
+    found = subprocess.run(tool, capture_output=True, text=True, timeout=60, check=True).stdout
+    peer = json.loads(found).get("ngtcp2")
+    if peer is not None:
+        return peer["server" if name == "gtlsserver" else "client"], peer["env"]
+    return find_program(name, f"tools/bench_peers, or apt install ngtcp2-{name[4:]}"), {}
+
+
+def build_folder() -> Path:
+    """Where the C programs are."""
+    return Path(os.environ.get("QUICPRO_BUILD_DIR") or ROOT / "build" / "gcc")
+
+
 def our_program(name: str) -> str:
     """One of our C examples, in the build folder."""
-    build = Path(os.environ.get("QUICPRO_BUILD_DIR") or ROOT / "build" / "gcc")
-    path = build / "examples" / "c" / name
+    path = build_folder() / "examples" / "c" / name
     if not path.exists():
         raise FileNotFoundError(f"{path} is not built (make test builds it)")
     return str(path)
@@ -88,18 +114,18 @@ def quicpro_serve(certs: Certs, options: Options, folder: Path) -> tuple[Process
     process = Process(
         [
             sys.executable, "-m", "quicpro", "serve", "interop.app:app",
-            "--bind", "127.0.0.1:0", "--graceful-timeout", "0.5",
+            "--bind", options.bind(), "--graceful-timeout", "0.5",
             "--certfile", getattr(certs, options.cert), "--keyfile", certs.key,
             *options.of_library(),
         ]
     )  # fmt: skip
-    return process, int(process.wait_for_line(r"https://127\.0\.0\.1:(\d+)")[1])
+    return process, int(process.wait_for_line(r"https://.*:(\d+)")[1])
 
 
 def h3_server(certs: Certs, options: Options, folder: Path) -> tuple[Process, int]:
     process = Process(
         [
-            our_program("h3_server"), "--bind", "127.0.0.1:0",
+            our_program("h3_server"), "--bind", options.bind(),
             "--cert", getattr(certs, options.cert), "--key", certs.key,
             *options.of_library(),
         ]
@@ -113,7 +139,7 @@ def aioquic(certs: Certs, options: Options, folder: Path) -> tuple[Process, int]
         [
             sys.executable, "-m", "interop.aioquic_server",
             "--cert", getattr(certs, options.cert), "--key", certs.key,
-            "--alpn", options.alpn, "--idle", options.idle,
+            "--host", options.host, "--alpn", options.alpn, "--idle", options.idle,
             *(f"--version={v}" for v in options.version), *(["--retry"] if options.retry else []),
         ]
     )  # fmt: skip
@@ -122,7 +148,7 @@ def aioquic(certs: Certs, options: Options, folder: Path) -> tuple[Process, int]
 
 def gtlsserver(certs: Certs, options: Options, folder: Path) -> tuple[Process, int]:
     """Serves files, so the paths that tests ask for are made; a POST gets the file of its path."""
-    program = find_program("gtlsserver", "apt install ngtcp2-server")
+    program, env = ngtcp2("gtlsserver")
     docs = folder / "htdocs"
     (docs / "bytes").mkdir(parents=True)
     (docs / "index.html").write_bytes(HELLO)
@@ -132,12 +158,13 @@ def gtlsserver(certs: Certs, options: Options, folder: Path) -> tuple[Process, i
     process = Process(
         [
             program, "-q", "-d", docs, f"--timeout={options.idle * 1000:.0f}ms",
-            "127.0.0.1", "0", certs.key, getattr(certs, options.cert),
-        ]
+            options.host, "0", certs.key, getattr(certs, options.cert),
+        ],
+        env,
     )  # fmt: skip
     port = until(lambda: udp_port_of(process.pid), 20, "gtlsserver's socket")
     assert isinstance(port, int)
-    wait_for_quic(port)
+    wait_for_quic(port, host=options.host)
     return process, port
 
 

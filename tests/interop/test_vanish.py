@@ -16,7 +16,7 @@ import pytest
 from .clients import CLIENTS, Refused, Request, Response, Setup, gone_of, seen
 from .content import HELLO, pattern
 from .procs import Process, until
-from .servers import Running, find_program, our_program
+from .servers import Running, ngtcp2, our_program
 
 if TYPE_CHECKING:
     from .certs import Certs
@@ -146,11 +146,12 @@ def test_server_that_vanishes(client: str, method: str, how: int, start: Start) 
 
 def download(port: int, path: str) -> Process:
     """A client in the midst of a response."""
+    program, env = ngtcp2("gtlsclient")
     client = Process(
         [
-            find_program("gtlsclient", "apt install ngtcp2-client"),
-            "--no-quic-dump", "--no-http-dump", "127.0.0.1", port, f"https://localhost:{port}{path}",
-        ]
+            program, "--no-quic-dump", "--no-http-dump", "127.0.0.1", port, f"https://localhost:{port}{path}",
+        ],
+        env,
     )  # fmt: skip
     try:
         client.wait_for_line(r"\[:status: 200\]")
