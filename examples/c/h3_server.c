@@ -73,14 +73,14 @@ static void start_reply(const quicpro_event *event, int echo, unsigned long long
     char text[32];
     int n = snprintf(text, sizeof(text), "%llu", size);
     const quicpro_nv length = {"content-length", 14, text, (size_t)n};
-    if (reply == NULL) {
+    if (reply == NULL || quicpro_stream_set_user(loop, event->stream, reply) < 0) {
+        free(reply); /* no memory, or the client took the request back in the same breath */
         quicpro_stream_reset(loop, event->stream, 0x102 /* H3_INTERNAL_ERROR */);
         return;
     }
     reply->size = size;
     reply->echo = echo;
     int fin = echo ? event->flags & QUICPRO_FLAG_FIN : size == 0;
-    quicpro_stream_set_user(loop, event->stream, reply);
     quicpro_respond(loop, event->stream, 200, &length, echo ? 0 : 1, NULL, 0, fin);
     if (fin)
         end(event->stream, reply);

@@ -260,6 +260,9 @@ int64_t qp_engine_writable_next(qp_engine_conn *conn, int *stopped, uint64_t *co
 /* 1 if nothing of the stream is left: never opened, or all of it received, sent and acknowledged.
  */
 int qp_engine_stream_collected(qp_engine_conn *conn, uint64_t id);
+/* 1 if the peer sent STOP_SENDING for the stream, with *code; asked for a stream that is new, whose
+ * mark qp_engine_writable_next() may have handed out before. */
+int qp_engine_stream_stopped(qp_engine_conn *conn, uint64_t id, uint64_t *code);
 /* Bytes read, *fin set at the end. EAGAIN; ERESET: *code says with what; ESTALE: no such stream */
 int64_t qp_engine_stream_recv(qp_engine_conn *conn, uint64_t id, uint8_t *out, size_t cap, int *fin,
                               uint64_t *code);

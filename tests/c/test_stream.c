@@ -155,6 +155,28 @@ static void test_a_server_that_is_stopped_gives_up(void)
     wire_done(&server);
 }
 
+/* Request and STOP_SENDING came in one packet, so the stop was there before the stream. */
+static void test_a_request_taken_back_at_once(void)
+{
+    struct wire_end client, server;
+    wire_pair(&client, &server);
+    wire_request(&client, "/", "v", 1, true);
+    wire_write(&client);
+    struct wire_stream *out = wire_find(server.out, 0, true);
+    out->stopped = out->fresh = true;
+    out->code = 0x10c;
+    CHECK_U64(wire_read(&server)->event_count, ==, 0);
+    wire_move_all(&client, &server);
+    const quicpro_batch *batch = wire_read(&server);
+    const quicpro_event *event = wire_event(batch, QUICPRO_EVENT_RESET, 0);
+    CHECK(wire_event(batch, QUICPRO_EVENT_REQUEST, 0) != NULL);
+    if (CHECK(event != NULL))
+        CHECK_U64(event->code, ==, 0x10c);
+    CHECK_U64(server.streams.used, ==, 0);
+    wire_done(&client);
+    wire_done(&server);
+}
+
 /* The transport takes a few bytes at a time: nothing is lost and nothing comes twice. */
 static void test_a_narrow_transport(void)
 {
@@ -256,6 +278,7 @@ int main(void)
         TEST(test_resets_among_many),
         TEST(test_a_client_that_is_stopped_still_gets_its_answer),
         TEST(test_a_server_that_is_stopped_gives_up),
+        TEST(test_a_request_taken_back_at_once),
         TEST(test_a_narrow_transport),
         TEST(test_a_full_queue_asks_for_patience),
         TEST(test_late_bytes_of_a_stream_that_was_given_up),

@@ -172,12 +172,22 @@ static inline int wire_collected(qp_engine_conn *conn, uint64_t id)
     return 1;
 }
 
+static inline int wire_stopped(qp_engine_conn *conn, uint64_t id, uint64_t *code)
+{
+    const struct wire_stream *s = wire_find(wire_of(conn)->out, id, false);
+    if (s == NULL || !s->stopped)
+        return 0;
+    *code = s->code;
+    return 1;
+}
+
 static const struct qp_engine_ops wire_engine = {
     .name = "wire",
     .close = wire_close,
     .readable_next = wire_readable,
     .writable_next = wire_writable,
     .stream_collected = wire_collected,
+    .stream_stopped = wire_stopped,
     .stream_recv = wire_recv,
     .stream_send = wire_send,
     .stream_stop_read = wire_stop_read,

@@ -32,6 +32,15 @@ async def answer(send: Send, body: bytes, status: int = 200) -> None:
         await send({"type": "http.response.body", "body": part, "more_body": more})
 
 
+async def pieces(send: Send, size: int) -> None:
+    """The pattern, never more of it in memory than is being sent."""
+    await start(send, 200, size)
+    for at in range(0, size, CHUNK) or [0]:
+        part = pattern(min(CHUNK, size - at), at)
+        more = at + CHUNK < size
+        await send({"type": "http.response.body", "body": part, "more_body": more})
+
+
 async def echo(receive: Receive, send: Send) -> None:
     """Sends each part of the body as it comes."""
     await start(send, 200)
@@ -111,7 +120,9 @@ async def route(scope: Message, receive: Receive, send: Send) -> None:
     if path == "/":
         await answer(send, HELLO)
     elif word == "bytes":
-        await answer(send, pattern(int(numbers[0])))
+        await pieces(send, int(numbers[0]))
+    elif word == "part":
+        await answer(send, pattern(int(numbers[0]), int(numbers[1])))
     elif word == "echo" and scope["method"] == "POST":
         await echo(receive, send)
     elif word == "together":

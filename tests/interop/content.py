@@ -4,6 +4,7 @@ Every server, ours and the judges', serves the same paths:
 
     GET  /                    HELLO
     GET  /bytes/N             the first N bytes of the pattern
+    GET  /part/N/START        N bytes of the pattern from byte START on (not the C example)
     POST /echo                the request's body
     GET  /together/K/N        N bytes of the pattern, once K such requests are open at the same time
     GET  /reset/N             announces twice as many bytes, sends N, then resets the stream
@@ -13,7 +14,7 @@ Every server, ours and the judges', serves the same paths:
     GET  /hold                sends 1 KiB and then nothing until the client goes (ours only)
     GET  /seen                JSON: what the server counted so far
 
-The C example server has the first three only.
+The C example server has /, /bytes and /echo only.
 """
 
 from __future__ import annotations
@@ -32,3 +33,14 @@ def pattern(size: int, start: int = 0) -> bytes:
     """`size` bytes of the pattern from byte `start` on."""
     start %= PERIOD
     return (_BLOCK * ((start + size) // PERIOD + 1))[start : start + size]
+
+
+def body_of(path: str) -> bytes:
+    """What a GET of one of the first three paths is answered with."""
+    word, *numbers = path.strip("/").split("/")
+    if word == "bytes":
+        return pattern(int(numbers[0]))
+    if word == "part":
+        return pattern(int(numbers[0]), int(numbers[1]))
+    assert not word
+    return HELLO

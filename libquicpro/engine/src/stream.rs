@@ -45,6 +45,23 @@ pub unsafe extern "C" fn qp_engine_stream_collected(conn: *mut Conn, id: u64) ->
 }
 
 #[no_mangle]
+pub unsafe extern "C" fn qp_engine_stream_stopped(
+    conn: *mut Conn,
+    id: u64,
+    code: *mut u64,
+) -> c_int {
+    // SAFETY: see above.
+    let (conn, code) = unsafe { (&mut *conn, &mut *code) };
+    conn.guarded(0, |c| match c.stream_capacity(id) {
+        Err(Error::StreamStopped(wire)) => {
+            *code = wire;
+            1
+        }
+        _ => 0,
+    })
+}
+
+#[no_mangle]
 pub unsafe extern "C" fn qp_engine_stream_recv(
     conn: *mut Conn,
     id: u64,

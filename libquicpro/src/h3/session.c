@@ -173,19 +173,29 @@ static void leave_unread(struct qp_h3 *h3, struct qp_h3_stream *stream)
         qp_h3_list_push(&h3->unread, stream);
 }
 
+static void stopped_by_peer(struct qp_h3 *h3, struct qp_h3_stream *stream, uint64_t code);
+
 /* Reads one request stream; returns bytes read. */
 static size_t read_bidi(struct qp_h3 *h3, uint64_t id)
 {
     const struct qp_engine_ops *engine = h3->conn->engine;
     void *found = qp_idmap_get(&h3->streams, id);
     size_t total = 0;
+    bool stopped = false;
+    uint64_t stop_code = 0;
     if (found == QP_H3_DEAD) {
         discard(h3, id);
         return 0;
     }
     h3->current = found;
-    if (found == NULL && !open_stream(h3, id))
-        return 0;
+    if (found == NULL) {
+        if (!open_stream(h3, id))
+            return 0;
+        /* A client may take its request back in the packet that makes it. The transport's word of
+         * that came before there was a stream to stop, and comes once; and it forgets a stream that
+         * is stopped and read to its end. So ask now, and act when the request is known. */
+        stopped = engine->stream_stopped(h3->conn->impl, id, &stop_code);
+    }
     while (h3->current != NULL) {
         struct qp_h3_stream *stream = h3->current;
         int fin = 0;
@@ -217,6 +227,9 @@ static size_t read_bidi(struct qp_h3 *h3, uint64_t id)
             break;
     }
     h3->current = NULL;
+    struct qp_h3_stream *left = stopped ? qp_h3_stream_find(h3, id) : NULL;
+    if (left != NULL)
+        stopped_by_peer(h3, left, stop_code);
     return total;
 }
 

@@ -56,6 +56,7 @@ const struct qp_engine_ops qp_engine_quiche = {
     .readable_next = qp_engine_readable_next,
     .writable_next = qp_engine_writable_next,
     .stream_collected = qp_engine_stream_collected,
+    .stream_stopped = qp_engine_stream_stopped,
     .stream_recv = qp_engine_stream_recv,
     .stream_send = qp_engine_stream_send,
     .stream_stop_read = qp_engine_stream_stop_read,

@@ -53,6 +53,7 @@ struct qp_engine_ops {
     int64_t (*readable_next)(qp_engine_conn *conn);
     int64_t (*writable_next)(qp_engine_conn *conn, int *stopped, uint64_t *code);
     int (*stream_collected)(qp_engine_conn *conn, uint64_t id);
+    int (*stream_stopped)(qp_engine_conn *conn, uint64_t id, uint64_t *code);
     int64_t (*stream_recv)(qp_engine_conn *conn, uint64_t id, uint8_t *out, size_t cap, int *fin,
                            uint64_t *code);
     int64_t (*stream_send)(qp_engine_conn *conn, uint64_t id, const uint8_t *data, size_t len,
