@@ -11,15 +11,20 @@ from typing import Any
 
 from aioquic.asyncio.client import connect
 from aioquic.asyncio.protocol import QuicConnectionProtocol
+from aioquic.buffer import encode_uint_var
 from aioquic.h3.connection import H3_ALPN, H3Connection
 from aioquic.h3.events import DataReceived, H3Event, HeadersReceived
 from aioquic.quic.configuration import QuicConfiguration
+from aioquic.quic.connection import QuicConnection
 from aioquic.quic.events import (
     ConnectionTerminated,
+    HandshakeCompleted,
     ProtocolNegotiated,
     QuicEvent,
     StreamReset,
 )
+from aioquic.quic.logger import QuicLogger
+from aioquic.tls import CipherSuite, Epoch
 
 H3_NO_ERROR = 0x100
 H3_INTERNAL_ERROR = 0x102
@@ -33,6 +38,23 @@ class StreamWasReset(Exception):
 
 class Terminated(Exception):
     """The connection ended; the argument is aioquic's event."""
+
+
+def key_phase(quic: QuicConnection) -> int:
+    """Which the last packets had that both sides could read (RFC 9001 section 6)."""
+    return quic._cryptos[Epoch.ONE_RTT].key_phase
+
+
+def facts(quic: QuicConnection, event: HandshakeCompleted) -> list[str]:
+    """What a handshake agreed on, a line each."""
+    schedule = quic.tls.key_schedule
+    assert schedule is not None
+    return [
+        f"version {quic._version:#x}",
+        f"cipher {schedule.cipher_suite.name}",
+        f"resumed {event.session_resumed}",
+        f"early data {event.early_data_accepted}",
+    ]
 
 
 @dataclass
@@ -59,10 +81,13 @@ class Client(QuicConnectionProtocol):
         self._streams: dict[int, _Stream] = {}
         self.terminated: ConnectionTerminated | None = None
         self.alpn: str | None = None
+        self.facts: list[str] = []
 
     def quic_event_received(self, event: QuicEvent) -> None:
         if isinstance(event, ProtocolNegotiated):
             self.alpn = event.alpn_protocol
+        elif isinstance(event, HandshakeCompleted):
+            self.facts += facts(self._quic, event)
         elif isinstance(event, StreamReset) and event.stream_id in self._streams:
             self._fail(event.stream_id, StreamWasReset(event.error_code))
         elif isinstance(event, ConnectionTerminated):
@@ -91,7 +116,9 @@ class Client(QuicConnectionProtocol):
         if event.stream_ended and stream.done is not None and not stream.done.done():
             stream.done.set_result(None)
 
-    def start(self, method: str, path: str, body: bytes = b"", end: bool = True) -> int:
+    def start(
+        self, method: str, path: str, body: bytes = b"", end: bool = True, priority: str = ""
+    ) -> int:
         """Send a request, whole or (with `end` false) with more body to come."""
         stream_id = self._quic.get_next_available_stream_id()
         stream = self._streams[stream_id] = _Stream(done=self._loop.create_future())
@@ -101,6 +128,8 @@ class Client(QuicConnectionProtocol):
             (b":authority", b"localhost"),
             (b":path", path.encode()),
         ]
+        if priority:
+            headers.append((b"priority", priority.encode()))
         empty = end and not body
         self._http.send_headers(stream_id, headers, end_stream=empty)
         if not empty:
@@ -109,6 +138,14 @@ class Client(QuicConnectionProtocol):
         assert stream.done is not None
         stream.done.add_done_callback(lambda f: f.cancelled() or f.exception())
         return stream_id
+
+    def reprioritise(self, stream_id: int, priority: str) -> None:
+        """A PRIORITY_UPDATE frame for a request (RFC 9218 section 7.2)."""
+        payload = encode_uint_var(stream_id) + priority.encode()
+        frame = encode_uint_var(0xF0700) + encode_uint_var(len(payload)) + payload
+        assert self._http._local_control_stream_id is not None
+        self._quic.send_stream_data(self._http._local_control_stream_id, frame)
+        self.transmit()
 
     async def first_bytes(self, stream_id: int) -> None:
         await self._streams[stream_id].started.wait()
@@ -120,6 +157,13 @@ class Client(QuicConnectionProtocol):
     def stop(self, stream_id: int, code: int = H3_REQUEST_CANCELLED) -> None:
         self._quic.stop_stream(stream_id, code)
         self.transmit()
+
+    def update_keys(self) -> None:
+        """With the next packet."""
+        self._quic.request_key_update()
+
+    def key_phase(self) -> int:
+        return key_phase(self._quic)
 
     async def answer(self, stream_id: int) -> Answer:
         stream = self._streams[stream_id]
@@ -142,9 +186,12 @@ async def client(
     alpn: list[str] | None = None,
     idle: float = 20.0,
     versions: list[int] | None = None,
+    chacha20: bool = False,
     wait: bool = True,
+    qlog: QuicLogger | None = None,
 ) -> AsyncIterator[Client]:
-    """A connection, closed at the end; `versions`: the first one is tried first."""
+    """A connection, closed at the end; `versions`: the first one is tried first; `chacha20`: no
+    other cipher is offered."""
     configuration = QuicConfiguration(
         alpn_protocols=alpn or H3_ALPN,
         idle_timeout=idle,
@@ -152,10 +199,13 @@ async def client(
         max_stream_data=WINDOW,
         server_name="localhost",
         verify_mode=ssl.CERT_REQUIRED,
+        quic_logger=qlog,
     )
     configuration.load_verify_locations(ca)
     if versions:
         configuration.supported_versions = versions
+    if chacha20:
+        configuration.cipher_suites = [CipherSuite.CHACHA20_POLY1305_SHA256]
     async with connect(
         host,
         port,

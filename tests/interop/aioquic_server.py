@@ -1,7 +1,9 @@
 """aioquic as a server, a program of its own.
 
 Usage: python -m interop.aioquic_server --cert FILE --key FILE [--host ADDRESS] [--alpn h3]
-       [--idle SECONDS] [--version HEX]... [--retry]
+       [--idle SECONDS] [--version HEX]... [--retry] [--chacha20] [--key-update]
+
+Says what was negotiated in each handshake.
 """
 
 from __future__ import annotations
@@ -18,9 +20,15 @@ from aioquic.asyncio.server import QuicServer
 from aioquic.h3.connection import H3Connection
 from aioquic.h3.events import DataReceived, HeadersReceived
 from aioquic.quic.configuration import QuicConfiguration
-from aioquic.quic.events import ConnectionTerminated, QuicEvent, StreamReset
+from aioquic.quic.events import (
+    ConnectionTerminated,
+    HandshakeCompleted,
+    QuicEvent,
+    StreamReset,
+)
+from aioquic.tls import CipherSuite
 
-from .aioquic_peer import H3_INTERNAL_ERROR, H3_NO_ERROR, WINDOW
+from .aioquic_peer import H3_INTERNAL_ERROR, H3_NO_ERROR, WINDOW, facts, key_phase
 from .content import HELLO, pattern
 
 
@@ -28,6 +36,7 @@ class Service:
     """What all connections of one server share."""
 
     def __init__(self) -> None:
+        self.key_update = False
         self.seen: Counter[str] = Counter()
         self.waiting: list[Callable[[], None]] = []
 
@@ -49,8 +58,11 @@ class Server(QuicConnectionProtocol):
         if isinstance(event, StreamReset):
             self.service.seen["resets"] += 1
             self._gone.add(event.stream_id)
+        elif isinstance(event, HandshakeCompleted):
+            print("\n".join(facts(self._quic, event)), flush=True)
         elif isinstance(event, ConnectionTerminated):
             self.service.seen["terminated"] += 1
+            print(f"key phase {key_phase(self._quic)} at the end", flush=True)
             for task in self._tasks:
                 task.cancel()
         for http_event in self._http.handle_event(event):
@@ -83,11 +95,15 @@ class Server(QuicConnectionProtocol):
 
     def _answer(self, stream_id: int, method: str, path: str, body: bytearray) -> None:
         self.service.seen["requests"] += 1
+        if self.service.key_update and key_phase(self._quic) == 0:
+            self._quic.request_key_update()
         word, *numbers = path.strip("/").split("/")
         if path == "/":
             self._send(stream_id, HELLO)
         elif word == "bytes":
             self._send(stream_id, pattern(int(numbers[0])))
+        elif word == "part":
+            self._send(stream_id, pattern(int(numbers[0]), int(numbers[1])))
         elif word == "echo" and method == "POST":
             self._send(stream_id, bytes(body))
         elif word == "together":
@@ -150,7 +166,10 @@ async def _serve(args: argparse.Namespace) -> None:
     if args.version:
         configuration.supported_versions = [int(v, 16) for v in args.version]
     configuration.load_cert_chain(args.cert, args.key)
+    if args.chacha20:
+        configuration.cipher_suites = [CipherSuite.CHACHA20_POLY1305_SHA256]
     service = Service()
+    service.key_update = args.key_update
 
     class Protocol(Server):
         pass
@@ -175,6 +194,8 @@ def main() -> None:
     parser.add_argument("--idle", type=float, default=20.0)
     parser.add_argument("--version", action="append", metavar="HEX")
     parser.add_argument("--retry", action="store_true", help="validate addresses by Retry")
+    parser.add_argument("--chacha20", action="store_true", help="accept no other cipher")
+    parser.add_argument("--key-update", action="store_true", help="update keys at the 1st request")
     asyncio.run(_serve(parser.parse_args()))
 
 

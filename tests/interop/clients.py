@@ -9,11 +9,11 @@ import json
 import re
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from .procs import Process
-from .servers import Missing, Running, aioquic_peer, judge, ngtcp2, our_program
+from .servers import ONLY_CHACHA20, Missing, Running, aioquic_peer, judge, ngtcp2, our_program
 
 
 @dataclass(frozen=True)
@@ -38,6 +38,18 @@ class Refused(Exception):
 
 
 @dataclass(frozen=True)
+class Wish:
+    """What a case wants of a judge; ours are told by `Setup.ours`."""
+
+    chacha20: bool = False  # offer no other cipher
+    key_update: bool = False  # in the midst of the connection
+    first_version: int = 0  # offered before version 1
+
+
+NO_WISH = Wish()
+
+
+@dataclass(frozen=True)
 class Setup:
     """What all clients get."""
 
@@ -46,6 +58,13 @@ class Setup:
     folder: Path  # for files of this test
     idle: float = 20.0
     seconds: float = 60.0
+    wish: Wish = NO_WISH
+    ours: dict[str, object] = field(default_factory=dict)  # options of our library
+    said: list[str] = field(default_factory=list)  # what a judge says of the connection
+
+    def options(self) -> dict[str, object]:
+        """Options of our library in all."""
+        return {"max_idle_timeout_ms": round(self.idle * 1000), **self.ours}
 
 
 Client = Callable[[Setup, Sequence[Request]], list[Response]]
@@ -55,7 +74,7 @@ def quicpro_async(setup: Setup, requests: Sequence[Request]) -> list[Response]:
     import quicpro
 
     async def run() -> list[Response]:
-        config = quicpro.Config(max_idle_timeout_ms=round(setup.idle * 1000))
+        config = quicpro.Config(**setup.options())
         async with quicpro.AsyncClient(
             cafile=str(setup.ca), timeout=setup.seconds, config=config
         ) as client:
@@ -77,7 +96,7 @@ def quicpro_sync(setup: Setup, requests: Sequence[Request]) -> list[Response]:
     """The blocking client, shared by a thread for each request."""
     import quicpro
 
-    config = quicpro.Config(max_idle_timeout_ms=round(setup.idle * 1000))
+    config = quicpro.Config(**setup.options())
     with quicpro.Client(cafile=str(setup.ca), timeout=setup.seconds, config=config) as client:
 
         def one(r: Request) -> Response:
@@ -99,7 +118,7 @@ def h3_get(setup: Setup, requests: Sequence[Request]) -> list[Response]:
         index, r = index_and_request
         args = [
             our_program("h3_get"), "--cacert", str(setup.ca), "-X", r.method,
-            "-o", f"max_idle_timeout_ms={setup.idle * 1000:.0f}",
+            *(a for key, value in setup.options().items() for a in ("-o", f"{key}={value}")),
         ]  # fmt: skip
         if r.body:
             path = setup.folder / f"body{index}"
@@ -123,16 +142,31 @@ def h3_get(setup: Setup, requests: Sequence[Request]) -> list[Response]:
 def aioquic(setup: Setup, requests: Sequence[Request]) -> list[Response]:
     peer = aioquic_peer()
 
+    wish = setup.wish
+
     async def run() -> list[Response]:
         async with (
             asyncio_timeout(setup.seconds),
             peer.client(
-                setup.server.port, str(setup.ca), host=setup.server.host, idle=setup.idle
+                setup.server.port,
+                str(setup.ca),
+                host=setup.server.host,
+                idle=setup.idle,
+                chacha20=wish.chacha20,
+                versions=[wish.first_version, 1] if wish.first_version else None,
             ) as client,
         ):
-            answers = await asyncio.gather(
-                *(client.request(r.method, r.path, r.body) for r in requests)
-            )
+            answers = []
+            if wish.key_update:
+                for r in requests:
+                    answers.append(await client.request(r.method, r.path, r.body))
+                    setup.said.append(f"key phase {client.key_phase()}")
+                    client.update_keys()
+            else:
+                answers += await asyncio.gather(
+                    *(client.request(r.method, r.path, r.body) for r in requests)
+                )
+            setup.said.extend(client.facts)
         return [Response(a.status, a.body) for a in answers]
 
     try:
@@ -224,6 +258,10 @@ def gtlsclient(setup: Setup, requests: Sequence[Request]) -> list[Response]:
         program, "--no-quic-dump", "--no-http-dump", "--exit-on-all-streams-close",
         f"--download={saved}", f"--timeout={setup.idle * 1000:.0f}ms", "-m", first.method,
     ]  # fmt: skip
+    args += [f"--ciphers={ONLY_CHACHA20}"] if setup.wish.chacha20 else []
+    args += ["--key-update=50ms"] if setup.wish.key_update else []
+    if setup.wish.first_version:
+        args += [f"--version={setup.wish.first_version:#x}", "--preferred-versions=v1"]
     if first.body:
         (setup.folder / "body").write_bytes(first.body)
         args += ["-d", str(setup.folder / "body")]
@@ -239,11 +277,14 @@ def gtlsclient(setup: Setup, requests: Sequence[Request]) -> list[Response]:
     finally:
         process.close()
     said = process.said()
+    setup.said.extend(process.output)
     status = {
         int(m[1], 16) // 4: int(m[2])
         for m in re.finditer(r"stream 0x(\w+) \[:status: (\d+)\]", said)
     }
-    errors = re.findall(r"ERR_(?!DRAINING)\w+|closed with error code (?!256\b)\d+", said)
+    # The latter is how it goes on with another version.
+    fine = "DRAINING|RECV_VERSION_NEGOTIATION" if setup.wish.first_version else "DRAINING"
+    errors = re.findall(rf"ERR_(?!{fine})\w+|closed with error code (?!256\b)\d+", said)
     if code != 0 or errors or len(status) != len(requests):
         raise Refused(f"gtlsclient exit code {code}: {errors}, {len(status)} answers")
     return [

@@ -81,13 +81,17 @@ class Relay:
         return back
 
     def _run(self) -> None:
+        ending = False
         while True:
             expiry = self._model.expiry() if self._model else None
+            if ending and expiry is None:
+                return
             wait = None if expiry is None else max(0.0, expiry - time.monotonic())
-            watched = [self._front, self._woken, *self._clients]
+            # At the end nothing more comes in, but what is on its way arrives.
+            watched = [] if ending else [self._front, self._woken, *self._clients]
             ready, _, _ = select.select(watched, [], [], wait)
             if self._woken in ready:
-                return
+                ready, ending = [], True
             for s in ready:
                 with contextlib.suppress(OSError):  # as in a network: what fails is lost
                     self._relay(s)

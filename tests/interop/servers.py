@@ -14,13 +14,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .content import HELLO, pattern
+from .content import HELLO, body_of, pattern
 from .procs import Process, udp_port_of, until, wait_for_quic
 
 if TYPE_CHECKING:
     from .certs import Certs
 
 ROOT = Path(__file__).resolve().parents[2]
+# For GnuTLS, in its own words.
+ONLY_CHACHA20 = "NORMAL:-VERS-ALL:+VERS-TLS1.3:-CIPHER-ALL:+CHACHA20-POLY1305"
 
 
 class Missing(Exception):
@@ -37,6 +39,10 @@ class Options:
     alpn: str = "h3"
     version: list[str] = field(default_factory=list)  # hexadecimal; aioquic only, as is
     retry: bool = False
+    chacha20: bool = False  # no other cipher; judges only
+    key_update: bool = False  # at the first request; aioquic only
+    paths: tuple[str, ...] = ()  # that gtlsserver, which serves files, will be asked for
+    talkative: bool = False  # gtlsserver says all that it does
     ours: dict[str, object] = field(default_factory=dict)  # options of our library
 
     def of_library(self) -> list[str]:
@@ -141,6 +147,8 @@ def aioquic(certs: Certs, options: Options, folder: Path) -> tuple[Process, int]
             "--cert", getattr(certs, options.cert), "--key", certs.key,
             "--host", options.host, "--alpn", options.alpn, "--idle", options.idle,
             *(f"--version={v}" for v in options.version), *(["--retry"] if options.retry else []),
+            *(["--chacha20"] if options.chacha20 else []),
+            *(["--key-update"] if options.key_update else []),
         ]
     )  # fmt: skip
     return process, int(process.wait_for_line(r"listening on .*:(\d+)")[1])
@@ -155,9 +163,16 @@ def gtlsserver(certs: Certs, options: Options, folder: Path) -> tuple[Process, i
     (docs / "echo").write_bytes(HELLO)
     for size in (*range(1000, 1100), *range(100_000, 100_005), 20_000_000):
         (docs / "bytes" / str(size)).write_bytes(pattern(size))
+    for path in options.paths:
+        file = docs / (path.strip("/") or "index.html")
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(body_of(path))
+    args = ["--no-quic-dump", "--no-http-dump"] if options.talkative else ["-q"]
+    args += ["--validate-addr"] if options.retry else []
+    args += [f"--ciphers={ONLY_CHACHA20}"] if options.chacha20 else []
     process = Process(
         [
-            program, "-q", "-d", docs, f"--timeout={options.idle * 1000:.0f}ms",
+            program, *args, "-d", docs, f"--timeout={options.idle * 1000:.0f}ms",
             options.host, "0", certs.key, getattr(certs, options.cert),
         ],
         env,

@@ -103,22 +103,23 @@ static int run(const struct emu_options *options, const struct emu_side *side, F
            (int)getpid(), side[1].net);
     fflush(stdout);
     const uint64_t end = now_ns() + (uint64_t)(options->seconds * 1e9);
-    while (!stopped) {
+    for (;;) {
         deliver(link, side, &refused);
         uint64_t now = now_ns(), until = emu_link_expiry(link);
-        if (now >= end)
+        /* Nothing more comes in, but what is on its way arrives: a peer's last word, for one. */
+        if (now >= end || (stopped && until == UINT64_MAX))
             break;
         until = until < end ? until : end;
         const uint64_t wait = until > now ? until - now : 0;
         const struct timespec t = {(time_t)(wait / 1000000000), (long)(wait % 1000000000)};
         struct pollfd ready[] = {{side[0].tun, POLLIN, 0}, {side[1].tun, POLLIN, 0}};
-        if (ppoll(ready, 2, &t, &none) < 0 && errno != EINTR) {
+        if (ppoll(ready, stopped ? 0 : 2, &t, &none) < 0 && errno != EINTR) {
             fprintf(stderr, "linkemu: waiting for packets: %s\n", strerror(errno));
             emu_link_free(link);
             return FAILED;
         }
-        receive(link, side, EMU_TO_SERVER, file);
-        receive(link, side, EMU_TO_CLIENT, file);
+        for (enum emu_way way = 0; way < EMU_WAYS && !stopped; way++)
+            receive(link, side, way, file);
     }
     print_stats(link, refused);
     emu_link_free(link);
