@@ -24,7 +24,7 @@ from aioquic.quic.events import (
     StreamReset,
 )
 from aioquic.quic.logger import QuicLogger
-from aioquic.tls import CipherSuite, Epoch
+from aioquic.tls import CipherSuite, Epoch, SessionTicket
 
 H3_NO_ERROR = 0x100
 H3_INTERNAL_ERROR = 0x102
@@ -82,6 +82,7 @@ class Client(QuicConnectionProtocol):
         self.terminated: ConnectionTerminated | None = None
         self.alpn: str | None = None
         self.facts: list[str] = []
+        self.tickets: asyncio.Queue[SessionTicket] = asyncio.Queue()
 
     def quic_event_received(self, event: QuicEvent) -> None:
         if isinstance(event, ProtocolNegotiated):
@@ -158,6 +159,10 @@ class Client(QuicConnectionProtocol):
         self._quic.stop_stream(stream_id, code)
         self.transmit()
 
+    async def next_ticket(self) -> SessionTicket:
+        """One that the server gave, to resume with."""
+        return await self.tickets.get()
+
     def update_keys(self) -> None:
         """With the next packet."""
         self._quic.request_key_update()
@@ -189,6 +194,7 @@ async def client(
     chacha20: bool = False,
     wait: bool = True,
     qlog: QuicLogger | None = None,
+    ticket: SessionTicket | None = None,
 ) -> AsyncIterator[Client]:
     """A connection, closed at the end; `versions`: the first one is tried first; `chacha20`: no
     other cipher is offered."""
@@ -200,7 +206,9 @@ async def client(
         server_name="localhost",
         verify_mode=ssl.CERT_REQUIRED,
         quic_logger=qlog,
+        session_ticket=ticket,
     )
+    tickets: asyncio.Queue[SessionTicket] = asyncio.Queue()
     configuration.load_verify_locations(ca)
     if versions:
         configuration.supported_versions = versions
@@ -211,9 +219,11 @@ async def client(
         port,
         configuration=configuration,
         create_protocol=Client,
+        session_ticket_handler=tickets.put_nowait,
         wait_connected=wait,
     ) as protocol:
         assert isinstance(protocol, Client)
+        protocol.tickets = tickets
         yield protocol
 
 

@@ -26,7 +26,7 @@ from aioquic.quic.events import (
     QuicEvent,
     StreamReset,
 )
-from aioquic.tls import CipherSuite
+from aioquic.tls import CipherSuite, SessionTicket
 
 from .aioquic_peer import H3_INTERNAL_ERROR, H3_NO_ERROR, WINDOW, facts, key_phase
 from .content import HELLO, pattern
@@ -175,9 +175,16 @@ async def _serve(args: argparse.Namespace) -> None:
         pass
 
     Protocol.service = service
+    tickets: dict[bytes, SessionTicket] = {}
     loop = asyncio.get_running_loop()
     transport, _ = await loop.create_datagram_endpoint(
-        lambda: QuicServer(configuration=configuration, create_protocol=Protocol, retry=args.retry),
+        lambda: QuicServer(
+            configuration=configuration,
+            create_protocol=Protocol,
+            retry=args.retry,
+            session_ticket_handler=lambda ticket: tickets.update({ticket.ticket: ticket}),
+            session_ticket_fetcher=lambda label: tickets.pop(label, None),  # each once
+        ),
         local_addr=(args.host, 0),
     )
     host, port = transport.get_extra_info("sockname")[:2]

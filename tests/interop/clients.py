@@ -13,7 +13,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from .procs import Process
-from .servers import ONLY_CHACHA20, Missing, Running, aioquic_peer, judge, ngtcp2, our_program
+from .servers import (
+    ONLY_CHACHA20,
+    Missing,
+    Running,
+    aioquic_peer,
+    judge,
+    ngtcp2,
+    option_arguments,
+    our_program,
+)
 
 
 @dataclass(frozen=True)
@@ -44,6 +53,8 @@ class Wish:
     chacha20: bool = False  # offer no other cipher
     key_update: bool = False  # in the midst of the connection
     first_version: int = 0  # offered before version 1
+    resume: bool = False  # the session of the connection before, if there was one
+    early: bool = False  # ... and send the requests as early data
 
 
 NO_WISH = Wish()
@@ -61,10 +72,18 @@ class Setup:
     wish: Wish = NO_WISH
     ours: dict[str, object] = field(default_factory=dict)  # options of our library
     said: list[str] = field(default_factory=list)  # what a judge says of the connection
+    tickets: list[object] = field(
+        default_factory=list
+    )  # of aioquic; the connections of a case share
 
     def options(self) -> dict[str, object]:
         """Options of our library in all."""
-        return {"max_idle_timeout_ms": round(self.idle * 1000), **self.ours}
+        files = {
+            key: str(self.folder.parent / str(value))
+            for key, value in self.ours.items()
+            if key.endswith("_file")
+        }
+        return {"max_idle_timeout_ms": round(self.idle * 1000), **self.ours, **files}
 
 
 Client = Callable[[Setup, Sequence[Request]], list[Response]]
@@ -84,6 +103,8 @@ def quicpro_async(setup: Setup, requests: Sequence[Request]) -> list[Response]:
                     for r in requests
                 )
             )
+            if setup.wish.resume:  # what comes early may be answered before a ticket can be here
+                await client.get(setup.server.url("/"))
         return [Response(a.status, a.content) for a in answers]
 
     try:
@@ -118,7 +139,7 @@ def h3_get(setup: Setup, requests: Sequence[Request]) -> list[Response]:
         index, r = index_and_request
         args = [
             our_program("h3_get"), "--cacert", str(setup.ca), "-X", r.method,
-            *(a for key, value in setup.options().items() for a in ("-o", f"{key}={value}")),
+            *option_arguments(setup.options()),
         ]  # fmt: skip
         if r.body:
             path = setup.folder / f"body{index}"
@@ -154,6 +175,8 @@ def aioquic(setup: Setup, requests: Sequence[Request]) -> list[Response]:
                 idle=setup.idle,
                 chacha20=wish.chacha20,
                 versions=[wish.first_version, 1] if wish.first_version else None,
+                ticket=setup.tickets[-1] if wish.resume and setup.tickets else None,
+                wait=not wish.early or not setup.tickets,
             ) as client,
         ):
             answers = []
@@ -166,6 +189,8 @@ def aioquic(setup: Setup, requests: Sequence[Request]) -> list[Response]:
                 answers += await asyncio.gather(
                     *(client.request(r.method, r.path, r.body) for r in requests)
                 )
+            if wish.resume:
+                setup.tickets.append(await client.next_ticket())
             setup.said.extend(client.facts)
         return [Response(a.status, a.body) for a in answers]
 
@@ -260,6 +285,10 @@ def gtlsclient(setup: Setup, requests: Sequence[Request]) -> list[Response]:
     ]  # fmt: skip
     args += [f"--ciphers={ONLY_CHACHA20}"] if setup.wish.chacha20 else []
     args += ["--key-update=50ms"] if setup.wish.key_update else []
+    if setup.wish.resume:  # in a folder that the connections of a case share
+        args += [f"--session-file={setup.folder.parent / 'session'}", "--wait-for-ticket"]
+        early = f"--tp-file={setup.folder.parent / 'parameters'}"
+        args += [early if setup.wish.early else "--disable-early-data"]
     if setup.wish.first_version:
         args += [f"--version={setup.wish.first_version:#x}", "--preferred-versions=v1"]
     if first.body:

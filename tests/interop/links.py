@@ -25,11 +25,11 @@ def why_no_tun() -> str:
 
 
 def open_link(conditions: Conditions, folder: Path, *, ipv6: bool = False, means: str = "") -> Link:
-    """A link by TUN devices where that is possible, else by a relay. QUICPRO_LINK=tun or relay, or
-    `means`, asks for one of them; what was asked for and is not possible raises Missing."""
-    means = means or os.environ.get("QUICPRO_LINK", "")
+    """A link by TUN devices where that is possible, else by a relay. `means`, or the variable
+    QUICPRO_TEST_LINK, asks for "tun" or "relay"; what cannot be then raises Missing."""
+    means = means or os.environ.get("QUICPRO_TEST_LINK", "")
     if means not in ("", "tun", "relay"):
-        raise ValueError(f"QUICPRO_LINK is {means!r}, not tun or relay")
+        raise ValueError(f"QUICPRO_TEST_LINK is {means!r}, not tun or relay")
     if means == "relay" or (not means and why_no_tun()):
         return RelayLink(conditions, ipv6)
     return TunLink(conditions, folder, ipv6)

@@ -29,6 +29,12 @@ class Missing(Exception):
     """A program of the matrix is not here; the text names it and how to get it."""
 
 
+def option_arguments(options: dict[str, object]) -> list[str]:
+    """`-o KEY=VALUE` for each option of our library."""
+    texts = {k: str(v).lower() if isinstance(v, bool) else str(v) for k, v in options.items()}
+    return [a for key, text in texts.items() for a in ("-o", f"{key}={text}")]
+
+
 @dataclass
 class Options:
     """What a case asks of its server."""
@@ -48,7 +54,7 @@ class Options:
     def of_library(self) -> list[str]:
         """Arguments for our servers."""
         options = {"max_idle_timeout_ms": round(self.idle * 1000), **self.ours}
-        return [a for key, value in options.items() for a in ("-o", f"{key}={value}")]
+        return option_arguments(options)
 
     def bind(self) -> str:
         """Where our servers listen, at a port that the kernel chooses."""
@@ -158,7 +164,7 @@ def gtlsserver(certs: Certs, options: Options, folder: Path) -> tuple[Process, i
     """Serves files, so the paths that tests ask for are made; a POST gets the file of its path."""
     program, env = ngtcp2("gtlsserver")
     docs = folder / "htdocs"
-    (docs / "bytes").mkdir(parents=True)
+    (docs / "bytes").mkdir(parents=True, exist_ok=True)
     (docs / "index.html").write_bytes(HELLO)
     (docs / "echo").write_bytes(HELLO)
     for size in (*range(1000, 1100), *range(100_000, 100_005), 20_000_000):

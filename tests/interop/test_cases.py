@@ -7,12 +7,15 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import quicpro
 
 from .cases import CASES, MIB, Case, Outcome
 from .clients import CLIENTS, Request, Response, Setup
+from .clients import OURS as OUR_CLIENTS
 from .content import pattern
 from .link import SIMPLE, Link, Packet
 from .links import open_link, why_no_tun
@@ -41,6 +44,8 @@ QUICK = {
     "chacha20": ("quicpro", "aioquic"),
     "multiplexing": ("quicpro", "gtlsserver"),
     "retry": ("quicpro", "gtlsserver"),
+    "resumption": ("aioquic", "quicpro-serve"),
+    "zerortt": ("gtlsclient", "h3_server"),
     "blackhole": ("gtlsclient", "h3_server"),
     "keyupdate": ("aioquic", "quicpro-serve"),
     "amplificationlimit": ("gtlsclient", "h3_server"),
@@ -56,17 +61,21 @@ APART = {
     ("multiplexing", "h3_server"): "no /part in the C example",
     ("transfer", "h3_get"): "one request a process",
     ("keyupdate", "h3_get"): "one request a process",
+    ("zerortt", "h3_get"): "one request a process",
     ("keyupdate", "gtlsserver"): "it never updates keys by itself",
     ("versionnegotiation", "quicpro"): "our clients offer what they know",
     ("versionnegotiation", "h3_get"): "our clients offer what they know",
 }
 
 
-# What waits for a part of ours.
-LATER = {
-    ("retry", "quicpro-serve"): "our server sends no Retry yet",
-    ("retry", "h3_server"): "our server sends no Retry yet",
-}
+OPTIONS = quicpro.Config().to_dict()
+
+
+def waits_for(case: Case, client: str, server: str) -> str:
+    """The option of ours that a case needs and that is not there yet, or ""."""
+    needed = {**(case.ours if client in OUR_CLIENTS else {})}
+    needed |= case.ours_server if server in OURS else {}
+    return next((key for key in needed if key not in OPTIONS), "")
 
 
 def rows() -> Iterator[object]:
@@ -75,17 +84,21 @@ def rows() -> Iterator[object]:
             if (name, client) in APART or (name, server) in APART:
                 continue
             label = f"{name}-{client}-{server}"
-            marks = [pytest.mark.full]
-            if reason := LATER.get((name, client)) or LATER.get((name, server)):
-                marks.append(pytest.mark.skip(reason=reason))
-            yield pytest.param(case, client, server, marks=marks, id=label)
+            marks = []
+            if option := waits_for(case, client, server):
+                reason = f"{label}: our library has no option {option} yet"
+                marks = [pytest.mark.skip(reason=reason)]
+            full = [*marks, pytest.mark.full]
+            yield pytest.param(case, client, server, marks=full, id=label)
             if case.quick is not None and QUICK[name] == (client, server):
-                yield pytest.param(case.quick(case), client, server, id=f"{label}-quick")
+                quick = case.quick(case)
+                yield pytest.param(quick, client, server, marks=marks, id=f"{label}-quick")
 
 
 @pytest.mark.parametrize(("case", "client", "server"), list(rows()))
 def test_case(case: Case, client: str, server: str, start: Start, tmp_path: Path) -> None:
     packets: list[Packet] = []
+    tickets: list[object] = []
     link = open_link(case.conditions, tmp_path, ipv6=case.ipv6)
     try:
         options = case.of_server(judge=server not in OURS)
@@ -101,6 +114,7 @@ def test_case(case: Case, client: str, server: str, start: Start, tmp_path: Path
             setup = Setup(
                 far, running.certs.ca, folder, case.idle, case.seconds, case.wish, case.ours
             )
+            setup = replace(setup, tickets=tickets)
             answers = link.at_client(lambda s=setup: CLIENTS[client](s, requests))
             assert answers == expected
     finally:
