@@ -18,6 +18,7 @@ import tempfile
 import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
+from typing import Any
 
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE / "python"))
@@ -154,14 +155,13 @@ async def run_aioquic(demo: Demo) -> None:
     from aioquic.quic.events import QuicEvent
 
     class Client(QuicConnectionProtocol):
-        h3: H3Connection | None = None
-
-        def begin(self) -> None:
-            self.h3 = H3Connection(self._quic)
+        def __init__(self, *args: Any, **kwargs: Any) -> None:
+            super().__init__(*args, **kwargs)
+            self.h3 = H3Connection(self._quic)  # from the first byte on: those of QPACK count
             self.waiting: dict[int, tuple[list[int], list[bytes], asyncio.Future[None]]] = {}
 
         def quic_event_received(self, event: QuicEvent) -> None:
-            for e in self.h3.handle_event(event) if self.h3 else ():
+            for e in self.h3.handle_event(event):
                 if not isinstance(e, (DataReceived, HeadersReceived)):
                     continue
                 status, body, done = self.waiting[e.stream_id]
@@ -184,7 +184,6 @@ async def run_aioquic(demo: Demo) -> None:
                 (b":authority", parts.netloc.encode()),
                 (b":path", target.encode()),
             ]
-            assert self.h3 is not None
             self.h3.send_headers(stream, fields, end_stream=data is None)
             if data is not None:
                 self.h3.send_data(stream, data, end_stream=True)
@@ -201,7 +200,6 @@ async def run_aioquic(demo: Demo) -> None:
         parts.hostname, parts.port, configuration=configuration, create_protocol=Client
     ) as client:
         assert isinstance(client, Client)
-        client.begin()
         await demo.fetch("aioquic", [*ROUTES, BIG_SHORT], client.get)
 
 
