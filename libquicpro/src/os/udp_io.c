@@ -2,6 +2,7 @@
  * plainer behind it. Message heads and control messages are laid out once; a call only puts in what
  * differs from the last one. After each receive call the heads it used are made whole again, so
  * that all of them are always ready. */
+#include "os/udp_info.h"
 #include "os/udp_socket.h"
 
 #include <assert.h>
@@ -17,15 +18,13 @@
 enum {
     BUFFER = 65536, /* a datagram or a GRO train never has more */
     /* Control bytes of one received message: train length and destination address. */
-    CONTROL_IN = CMSG_SPACE(sizeof(int)) + CMSG_SPACE(sizeof(struct in6_pktinfo)),
+    CONTROL_IN = CMSG_SPACE(sizeof(int)) + QP_UDP_INFO6_SPACE,
     SEGMENT_SPACE = CMSG_SPACE(sizeof(uint16_t)),
-    INFO4_SPACE = CMSG_SPACE(sizeof(struct in_pktinfo)),
-    INFO6_SPACE = CMSG_SPACE(sizeof(struct in6_pktinfo)),
 };
 
 /* What goes with a message: its segment length, then the source address, either may be left out. */
 struct control {
-    _Alignas(struct cmsghdr) uint8_t bytes[SEGMENT_SPACE + INFO6_SPACE];
+    _Alignas(struct cmsghdr) uint8_t bytes[SEGMENT_SPACE + QP_UDP_INFO6_SPACE];
 };
 
 struct qp_udp_area {
@@ -37,7 +36,7 @@ struct qp_udp_area {
     struct {
         _Alignas(struct cmsghdr) uint8_t bytes[CONTROL_IN];
     } in_control[QP_UDP_MESSAGES];
-    struct control out4, out6;
+    struct control out_control;
     struct mmsghdr out[QP_UDP_MAX_SEGMENTS];
     struct iovec out_iov[QP_UDP_MAX_SEGMENTS];
 };
@@ -48,14 +47,6 @@ static void prepare_in(struct qp_udp_area *area, size_t i)
     head->msg_namelen = sizeof(area->in_peer[i]);
     head->msg_controllen = sizeof(area->in_control[i].bytes);
     head->msg_flags = 0;
-}
-
-static void put_head(uint8_t *at, int level, int type, size_t len)
-{
-    struct cmsghdr *head = (struct cmsghdr *)at;
-    head->cmsg_level = level;
-    head->cmsg_type = type;
-    head->cmsg_len = CMSG_LEN(len);
 }
 
 int qp_udp_area_new(struct qp_udp_area **ret)
@@ -81,11 +72,10 @@ int qp_udp_area_new(struct qp_udp_area **ret)
         area->out[i].msg_hdr.msg_iov = &area->out_iov[i];
         area->out[i].msg_hdr.msg_iovlen = 1;
     }
-    put_head(area->out4.bytes, SOL_UDP, UDP_SEGMENT, sizeof(uint16_t));
-    put_head(area->out6.bytes, SOL_UDP, UDP_SEGMENT, sizeof(uint16_t));
-    put_head(area->out4.bytes + SEGMENT_SPACE, IPPROTO_IP, IP_PKTINFO, sizeof(struct in_pktinfo));
-    put_head(area->out6.bytes + SEGMENT_SPACE, IPPROTO_IPV6, IPV6_PKTINFO,
-             sizeof(struct in6_pktinfo));
+    struct cmsghdr *segment = (struct cmsghdr *)area->out_control.bytes;
+    segment->cmsg_level = SOL_UDP;
+    segment->cmsg_type = UDP_SEGMENT;
+    segment->cmsg_len = CMSG_LEN(sizeof(uint16_t));
     *ret = area;
     return 0;
 }
@@ -101,22 +91,6 @@ void qp_udp_area_free(struct qp_udp_area *area)
 const struct qp_udp_counts *qp_udp_area_counts(const struct qp_udp_area *area)
 {
     return &area->counts;
-}
-
-static void set_local4(struct qp_addr *local, const uint8_t *data)
-{
-    struct in_pktinfo info;
-    memcpy(&info, data, sizeof(info));
-    local->in.sin_addr = info.ipi_addr;
-}
-
-static void set_local6(struct qp_addr *local, const uint8_t *data)
-{
-    struct in6_pktinfo info;
-    memcpy(&info, data, sizeof(info));
-    local->in6.sin6_addr = info.ipi6_addr;
-    local->in6.sin6_scope_id =
-        IN6_IS_ADDR_LINKLOCAL(&info.ipi6_addr) ? (uint32_t)info.ipi6_ifindex : 0;
 }
 
 static void read_train(const struct qp_udp_area *area, size_t i, const struct qp_udp_socket *socket,
@@ -135,12 +109,8 @@ static void read_train(const struct qp_udp_area *area, size_t i, const struct qp
             memcpy(&segment, CMSG_DATA(c), sizeof(segment));
             if (segment > 0 && (size_t)segment < len)
                 train->segment = (size_t)segment;
-        } else if (c->cmsg_level == IPPROTO_IP && c->cmsg_type == IP_PKTINFO && socket->wildcard &&
-                   socket->local.sa.sa_family == AF_INET) {
-            set_local4(&train->local, CMSG_DATA(c));
-        } else if (c->cmsg_level == IPPROTO_IPV6 && c->cmsg_type == IPV6_PKTINFO &&
-                   socket->wildcard && socket->local.sa.sa_family == AF_INET6) {
-            set_local6(&train->local, CMSG_DATA(c));
+        } else if (socket->wildcard) {
+            qp_udp_info_read(c, socket->local.sa.sa_family, &train->local);
         }
     }
 }
@@ -198,8 +168,7 @@ static void address(struct qp_udp_area *area, struct msghdr *head,
                     const struct qp_udp_socket *socket, const struct qp_addr *local,
                     const struct qp_addr *peer, size_t segment)
 {
-    bool v6 = socket->local.sa.sa_family == AF_INET6;
-    struct control *control = v6 ? &area->out6 : &area->out4;
+    uint8_t *control = area->out_control.bytes;
     size_t start = SEGMENT_SPACE, end = SEGMENT_SPACE;
     head->msg_flags = 0;
     head->msg_name = NULL;
@@ -208,25 +177,14 @@ static void address(struct qp_udp_area *area, struct msghdr *head,
         head->msg_name = (void *)(uintptr_t)peer; /* sendmsg(2) only reads it */
         head->msg_namelen = qp_addr_len(peer);
     }
-    if (socket->wildcard && local != NULL && !qp_addr_is_wildcard(local)) {
-        uint8_t *data = CMSG_DATA((struct cmsghdr *)(control->bytes + SEGMENT_SPACE));
-        if (v6) {
-            struct in6_pktinfo info = {.ipi6_addr = local->in6.sin6_addr,
-                                       .ipi6_ifindex = local->in6.sin6_scope_id};
-            memcpy(data, &info, sizeof(info));
-            end += INFO6_SPACE;
-        } else {
-            struct in_pktinfo info = {.ipi_spec_dst = local->in.sin_addr};
-            memcpy(data, &info, sizeof(info));
-            end += INFO4_SPACE;
-        }
-    }
+    if (socket->wildcard && local != NULL && !qp_addr_is_wildcard(local))
+        end += qp_udp_info_write(control + end, socket->local.sa.sa_family, local);
     if (segment != 0) {
         uint16_t value = (uint16_t)segment;
-        memcpy(CMSG_DATA((struct cmsghdr *)control->bytes), &value, sizeof(value));
+        memcpy(CMSG_DATA((struct cmsghdr *)control), &value, sizeof(value));
         start = 0;
     }
-    head->msg_control = end == start ? NULL : control->bytes + start;
+    head->msg_control = end == start ? NULL : control + start;
     head->msg_controllen = end - start;
 }
 

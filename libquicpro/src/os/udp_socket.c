@@ -3,6 +3,8 @@
  * live with only switches a feature off. */
 #include "os/udp_socket.h"
 
+#include "os/udp_info.h"
+
 #include <fcntl.h>
 #include <netinet/udp.h>
 #include <string.h>
@@ -71,10 +73,9 @@ static int describe(struct qp_udp_socket *socket, int fd)
 static int prepare(struct qp_udp_socket *socket, int fd, int family, bool wildcard)
 {
     never_fragment(fd, family);
-    if (wildcard && family == AF_INET && set_int(fd, IPPROTO_IP, IP_PKTINFO, 1) < 0)
-        return -errno;
-    if (wildcard && family == AF_INET6 && set_int(fd, IPPROTO_IPV6, IPV6_RECVPKTINFO, 1) < 0)
-        return -errno;
+    int r = wildcard ? qp_udp_info_ask(fd, family) : 0;
+    if (r < 0)
+        return r;
     set_buffers(fd, socket->features.buffer_bytes);
     probe(fd, &socket->features);
     return 0;

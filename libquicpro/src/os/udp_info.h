@@ -1,0 +1,30 @@
+/* The control messages that name our own address: the destination of what came, the source of what
+ * goes. Sockets at a wildcard need them; where a system has none, such a socket keeps the wildcard
+ * for its address, which does on a machine with one address. */
+#ifndef QP_OS_UDP_INFO_H
+#define QP_OS_UDP_INFO_H
+
+#include "os/udp.h"
+
+enum {
+#ifdef IPV6_PKTINFO
+    QP_UDP_INFO6_SPACE = CMSG_SPACE(sizeof(struct in6_pktinfo)),
+#else
+    QP_UDP_INFO6_SPACE = 0,
+#endif
+#ifdef IP_PKTINFO
+    QP_UDP_INFO4_SPACE = CMSG_SPACE(sizeof(struct in_pktinfo)),
+#else
+    QP_UDP_INFO4_SPACE = 0,
+#endif
+};
+
+/* Asks for the destination of each datagram. 0 or -errno. */
+int qp_udp_info_ask(int fd, int family);
+/* Whether c is such a message, for a socket of this family; if so the address of *local is set, its
+ * port stays. */
+bool qp_udp_info_read(const struct cmsghdr *c, int family, struct qp_addr *local);
+/* Writes one for a socket of this family at `at`, aligned as struct cmsghdr; bytes, 0 for none. */
+size_t qp_udp_info_write(uint8_t *at, int family, const struct qp_addr *local);
+
+#endif
