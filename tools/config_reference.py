@@ -52,7 +52,7 @@ with `--json` for programs; in Python `config.source(key)` tells. `quicpro confi
 names every mistake of a file by line and column.
 
 Variables that begin with `QUICPRO_` and are no option are errors, because a misspelt one would be
-ignored silently otherwise. Excepted are `QUICPRO_CONFIG`, `QUICPRO_IO`, `QUICPRO_NO_APT`,
+ignored silently otherwise. Excepted are `QUICPRO_CONFIG`, `QUICPRO_NO_APT`,
 `QUICPRO_BUILD_DIR`, `QUICPRO_VERSION`, `QUICPRO_TEST_*`, `QUICPRO_BENCH_*`, and what Kubernetes
 sets for a service whose name begins with quicpro (`QUICPRO_SERVICE_HOST`, `QUICPRO_PORT_4433_UDP`,
 ...).

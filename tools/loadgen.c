@@ -269,27 +269,39 @@ static void request_all(void)
 /* Keeps the connections alive until stdin ends. */
 static void stay(void)
 {
-    struct pollfd fds[] = {{.fd = 0, .events = POLLIN}, {.fd = quicpro_loop_fd(loop)}};
-    for (;;) {
+    const size_t room = args.connections + 8; /* a descriptor for each, on some backends */
+    struct pollfd *fds = calloc(1 + room, sizeof(*fds));
+    quicpro_watch *list = calloc(room, sizeof(*list));
+    uint64_t version = 0;
+    nfds_t count = 1;
+    while (fds != NULL && list != NULL) {
         quicpro_loop_flush(loop);
         int wants = quicpro_loop_wants(loop);
         quicpro_tstamp expiry = quicpro_loop_expiry(loop), now = quicpro_now();
         int timeout = wants & QUICPRO_WANT_RUN ? 0 : -1;
         if (timeout < 0 && expiry != QUICPRO_FOREVER)
             timeout = expiry > now ? (int)((expiry - now) / QUICPRO_MILLISECOND) + 1 : 0;
-        fds[1].events = (short)((wants & QUICPRO_WANT_READABLE ? POLLIN : 0) |
-                                (wants & QUICPRO_WANT_WRITABLE ? POLLOUT : 0));
-        if (poll(fds, 2, timeout) < 0)
-            return;
+        int n = quicpro_loop_fds(loop, list, room, &version);
+        for (int i = 0; i < n && (size_t)n <= room; i++) {
+            fds[1 + i].fd = list[i].fd;
+            fds[1 + i].events =
+                (short)(list[i].wants & QUICPRO_WANT_WRITABLE ? POLLIN | POLLOUT : POLLIN);
+        }
+        fds[0] = (struct pollfd){.fd = 0, .events = POLLIN};
+        count = n > 0 ? 1 + (nfds_t)n : count;
+        if ((size_t)count > 1 + room || poll(fds, count, timeout) < 0)
+            break;
         char drop[256];
         if (fds[0].revents != 0 && fread(drop, 1, sizeof(drop), stdin) == 0)
-            return;
+            break;
         const quicpro_batch *batch;
         if (quicpro_loop_run(loop, 0, &batch) < 0)
-            return;
+            break;
         for (size_t i = 0; i < batch->event_count; i++)
             handle(&batch->events[i]);
     }
+    free(list);
+    free(fds);
 }
 
 static void report(double wall, double cpu)

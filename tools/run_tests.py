@@ -315,6 +315,15 @@ def python_tests(s: Suite) -> None:
     s.pytest("tests/python")
 
 
+def poll(s: Suite) -> None:
+    """The same on the portable I/O backend."""
+    env = {"QUICPRO_IO": "poll"}
+    if s.meson("gcc"):
+        s.meson_test("gcc", env=env)
+    s.pytest("tests/python", env=env)
+    s.pytest("tests/interop", env={**env, "QUICPRO_BUILD_DIR": str(BUILD / "gcc")})
+
+
 def tools(s: Suite) -> None:
     s.pytest("tests/tools")
 
@@ -386,6 +395,7 @@ SUITES: dict[str, tuple[Callable[[Suite], None], bool]] = {
     "demo": (demo, True),
     "asan": (asan, True),
     "fuzz": (fuzz, True),
+    "poll": (poll, False),
     "wheel": (wheel, False),
     "crates": (crates, False),
     "lint": (lint, False),

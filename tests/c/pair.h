@@ -123,19 +123,40 @@ static inline void pair_run(struct pair *p, bool server)
     }
 }
 
+enum { PAIR_FDS = 512 };
+
+/* Flushes a loop; its descriptors go to fd, *timeout shrinks to what it allows. How many. */
+static inline size_t pair_watch(quicpro_loop *loop, struct pollfd *fd, int *timeout)
+{
+    static quicpro_watch list[PAIR_FDS];
+    uint64_t version = 0;
+    if (loop == NULL)
+        return 0;
+    quicpro_loop_flush(loop);
+    int n = quicpro_loop_fds(loop, list, PAIR_FDS, &version);
+    if (n < 0 || n > PAIR_FDS)
+        abort();
+    for (int i = 0; i < n; i++)
+        fd[i] = (struct pollfd){
+            list[i].fd, (short)(list[i].wants & QUICPRO_WANT_WRITABLE ? POLLIN | POLLOUT : POLLIN),
+            0};
+    quicpro_tstamp at = quicpro_loop_expiry(loop), now = quicpro_now();
+    if (at != QUICPRO_FOREVER) {
+        quicpro_tstamp left = at > now ? (at - now) / QUICPRO_MILLISECOND + 1 : 0;
+        if (left < (quicpro_tstamp)*timeout)
+            *timeout = (int)left;
+    }
+    return (size_t)n;
+}
+
 /* Flushes both, waits for either, runs both. */
 static inline void pair_step(struct pair *p)
 {
-    struct pollfd fd[2] = {{-1, POLLIN, 0}, {-1, POLLIN, 0}};
-    if (p->server_loop != NULL) {
-        quicpro_loop_flush(p->server_loop);
-        fd[0].fd = quicpro_loop_fd(p->server_loop);
-    }
-    if (p->client_loop != NULL) {
-        quicpro_loop_flush(p->client_loop);
-        fd[1].fd = quicpro_loop_fd(p->client_loop);
-    }
-    poll(fd, 2, 1000);
+    static struct pollfd fd[2 * PAIR_FDS];
+    int timeout = 1000;
+    size_t n = pair_watch(p->server_loop, fd, &timeout);
+    n += pair_watch(p->client_loop, fd + n, &timeout);
+    poll(fd, (nfds_t)n, timeout);
     pair_run(p, true);
     pair_run(p, false);
 }

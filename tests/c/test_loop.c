@@ -31,9 +31,72 @@ static void test_an_empty_run_has_no_events(void)
     CHECK_INT(quicpro_loop_flush(loop), ==, 0);
     CHECK_INT(quicpro_loop_wants(loop), ==, QUICPRO_WANT_READABLE);
     CHECK_U64(quicpro_loop_expiry(loop), ==, QUICPRO_FOREVER);
-    CHECK(quicpro_loop_fd(loop) >= 0);
     CHECK_STR(quicpro_loop_error(loop), "");
     quicpro_loop_free(loop);
+}
+
+static quicpro_loop *loop_on(const char *io)
+{
+    quicpro_config *config;
+    quicpro_loop *loop = NULL;
+    CHECK_INT(quicpro_config_new(&config), ==, 0);
+    CHECK_INT(quicpro_config_set(config, "io", io), ==, 0);
+    CHECK_INT(quicpro_loop_new(&loop, config), ==, 0);
+    quicpro_config_free(config);
+    return loop;
+}
+
+static void keep_line(void *user, int level, const char *line)
+{
+    CHECK_INT(level, ==, QUICPRO_LOG_INFO);
+    snprintf(user, 160, "%s", line);
+}
+
+/* What a foreign loop is told, by each backend. */
+static void test_descriptors_of_each_backend(void)
+{
+    static const struct {
+        const char *io;
+        bool one;
+    } row[] = {{"epoll", true}, {"poll", false}};
+    for (size_t i = 0; i < COUNTOF(row); i++) {
+        quicpro_loop *loop = loop_on(row[i].io);
+        quicpro_watch list[2] = {{-1, 0}, {-1, 0}};
+        uint64_t version = 0;
+        char line[160] = "";
+        if (loop == NULL)
+            continue;
+        CHECK(strstr(quicpro_loop_backend(loop), row[i].io) != NULL);
+        CHECK(strstr(quicpro_loop_backend(loop), "option io") != NULL);
+        quicpro_loop_set_log(loop, keep_line, line, QUICPRO_LOG_INFO);
+        CHECK_STR(line, quicpro_loop_backend(loop));
+        CHECK_INT(quicpro_loop_fds(NULL, list, 2, &version), ==, QUICPRO_EINVAL);
+        CHECK_INT(quicpro_loop_fds(loop, NULL, 2, &version), ==, QUICPRO_EINVAL);
+        CHECK_INT(quicpro_loop_fds(loop, list, 2, NULL), ==, QUICPRO_EINVAL);
+        CHECK_INT(quicpro_loop_fds(loop, NULL, 0, &version), ==, 1);
+        CHECK_U64(version, ==, 0); /* no list was given */
+        CHECK_INT(quicpro_loop_fds(loop, list, 2, &version), ==, 1);
+        CHECK(list[0].fd >= 0 && list[0].wants == QUICPRO_WANT_READABLE);
+        CHECK_INT(quicpro_loop_fds(loop, list, 2, &version), ==, 0); /* as before */
+        CHECK_INT(quicpro_loop_fd(loop), ==, row[i].one ? list[0].fd : -ENOTSUP);
+        quicpro_loop_free(loop);
+    }
+}
+
+static void test_a_backend_that_does_not_exist(void)
+{
+    quicpro_loop *loop = NULL;
+    const char *before = getenv("QUICPRO_IO");
+    char kept[16] = "";
+    if (before != NULL)
+        snprintf(kept, sizeof(kept), "%s", before);
+    setenv("QUICPRO_IO", "abacus", 1);
+    CHECK_INT(quicpro_loop_new(&loop, NULL), ==, QUICPRO_EVALUE);
+    CHECK(loop == NULL);
+    if (before != NULL)
+        setenv("QUICPRO_IO", kept, 1);
+    else
+        unsetenv("QUICPRO_IO");
 }
 
 static void test_an_idle_server_never_wakes_up(void)
@@ -113,6 +176,8 @@ int main(void)
     static const struct check_test tests[] = {
         TEST(test_bad_arguments),
         TEST(test_an_empty_run_has_no_events),
+        TEST(test_descriptors_of_each_backend),
+        TEST(test_a_backend_that_does_not_exist),
         TEST(test_an_idle_server_never_wakes_up),
         TEST(test_wake_ends_a_wait),
         TEST(test_a_child_may_not_use_it),

@@ -134,7 +134,7 @@ def test_environment() -> None:
 @pytest.mark.parametrize(
     "name",
     [
-        "CONFIG", "IO", "NO_APT", "BUILD_DIR", "VERSION", "TEST_FULL", "TEST_PURE", "BENCH_CERTS",
+        "CONFIG", "NO_APT", "BUILD_DIR", "VERSION", "TEST_FULL", "TEST_PURE", "BENCH_CERTS",
         "SERVICE_HOST", "SERVICE_PORT", "SERVICE_PORT_HTTP", "PORT", "PORT_4433_UDP",
         "PORT_4433_UDP_ADDR", "SERVER_SERVICE_HOST", "SERVER_PORT_4433_TCP_PROTO", "WEB_PORT",
     ],

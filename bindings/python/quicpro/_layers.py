@@ -39,7 +39,7 @@ PREFIX = "QUICPRO_"
 
 # Variables of ours that are no options: of this file, the loop, tests, benchmarks, the build, and
 # the version that Docker images like to name.
-_RESERVED = re.compile(r"CONFIG|IO|NO_APT|BUILD_DIR|VERSION|TEST_.*|BENCH_.*")
+_RESERVED = re.compile(r"CONFIG|NO_APT|BUILD_DIR|VERSION|TEST_.*|BENCH_.*")
 # What Kubernetes sets in every pod beside a service that is called "quicpro" or "quicpro-...".
 _KUBERNETES = re.compile(
     r"(?:.*_)?SERVICE_(?:HOST|PORT)(?:_.*)?|(?:.*_)?PORT(?:_\d+_(?:TCP|UDP)(?:_.*)?)?"

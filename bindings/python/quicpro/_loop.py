@@ -14,10 +14,46 @@ from .config import Config
 _READABLE_ONLY = lib.QUICPRO_WANT_READABLE
 _RUN = lib.QUICPRO_WANT_RUN
 _WRITABLE = lib.QUICPRO_WANT_WRITABLE
+_FOREVER = 0xFFFFFFFFFFFFFFFF
+
+
+class _Watcher:
+    """Watches descriptors in an asyncio loop; knows which, and for what.
+
+    Args:
+        loop: where.
+        run: called when one of them is ready.
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, run: Callable[[], None]) -> None:
+        self._loop = loop
+        self._run = run
+        self._wants: dict[int, int] = {}
+
+    def update(self, wants: dict[int, int]) -> None:
+        """Watch these, and nothing else."""
+        for fd in self._wants.keys() - wants.keys():
+            self._set(fd, self._wants[fd], 0)
+        for fd, bits in wants.items():
+            self._set(fd, self._wants.get(fd, 0), bits)
+        self._wants = wants
+
+    def _set(self, fd: int, old: int, new: int) -> None:
+        changed = old ^ new
+        if changed & _READABLE_ONLY:
+            if new & _READABLE_ONLY:
+                self._loop.add_reader(fd, self._run)
+            else:
+                self._loop.remove_reader(fd)
+        if changed & _WRITABLE:
+            if new & _WRITABLE:
+                self._loop.add_writer(fd, self._run)
+            else:
+                self._loop.remove_writer(fd)
 
 
 class LoopDriver:
-    """A quicpro loop that an asyncio loop runs when its descriptor is ready.
+    """A quicpro loop that an asyncio loop runs when one of its descriptors is ready.
 
     Args:
         config: I/O options.
@@ -32,11 +68,15 @@ class LoopDriver:
         self._on_batch = on_batch
         self._batch = ffi.new("const quicpro_batch **")
         self._asyncio = asyncio.get_running_loop()
-        self._fd = lib.quicpro_loop_fd(self.ptr)
+        self._watcher = _Watcher(self._asyncio, self.run)
+        self._version = ffi.new("uint64_t *")
+        self._list = ffi.new("quicpro_watch[]", 8)
+        # Most backends have one descriptor for everything, and no timer beside it.
+        self._single = lib.quicpro_loop_fd(self.ptr) >= 0
         self._flush_scheduled = False
-        self._writer = False
         self._timer: asyncio.TimerHandle | None = None
-        self._asyncio.add_reader(self._fd, self.run)
+        self._expiry = _FOREVER
+        self._watch()
 
     def run(self) -> None:
         """Receive, hand the batch over, and have a flush follow what it starts."""
@@ -62,28 +102,40 @@ class LoopDriver:
         if self.records:
             submit(self.ptr, self.records)
         lib.quicpro_loop_flush(self.ptr)
-        wants = lib.quicpro_loop_wants(self.ptr)
-        if wants != _READABLE_ONLY or self._writer:
-            self._watch(wants)
-        expiry = lib.quicpro_loop_expiry(self.ptr)
-        if expiry != 0xFFFFFFFFFFFFFFFF:
-            self._arm(expiry)
-
-    def _watch(self, wants: int) -> None:
-        if wants & _RUN:
+        again = lib.quicpro_loop_wants(self.ptr) & _RUN
+        if again:
             self._asyncio.call_soon(self.run)
-        if bool(wants & _WRITABLE) != self._writer:
-            self._writer = not self._writer
-            if self._writer:
-                self._asyncio.add_writer(self._fd, self.run)
-            else:
-                self._asyncio.remove_writer(self._fd)
+        if not self._single:
+            self._watch()
+            self._arm(_FOREVER if again else lib.quicpro_loop_expiry(self.ptr))
+
+    def _watch(self) -> None:
+        """Bring what asyncio watches up to date."""
+        while True:
+            count = check(
+                lib.quicpro_loop_fds(self.ptr, self._list, len(self._list), self._version)
+            )
+            if count <= len(self._list):
+                break
+            self._list = ffi.new("quicpro_watch[]", 2 * count)
+        if count:
+            self._watcher.update({w.fd: w.wants for w in self._list[0:count]})
 
     def _arm(self, expiry: int) -> None:
+        if expiry == self._expiry:
+            return
+        self._expiry = expiry
         if self._timer is not None:
             self._timer.cancel()
-        delay = max(0, expiry - lib.quicpro_now()) / 1e9
-        self._timer = self._asyncio.call_later(delay, self.run)
+            self._timer = None
+        if expiry != _FOREVER:
+            delay_ms = -((lib.quicpro_now() - expiry) // 1_000_000)  # rounded up
+            self._timer = self._asyncio.call_later(max(0, delay_ms) / 1000, self._on_timer)
+
+    def _on_timer(self) -> None:
+        self._timer = None
+        self._expiry = _FOREVER
+        self.run()
 
     def submit(self) -> None:
         """Hand over the records collected so far, so that a direct command comes after them."""
@@ -94,10 +146,7 @@ class LoopDriver:
         """Free the loop; servers and clients on it must have been freed."""
         if self.ptr is None:
             return
-        self._asyncio.remove_reader(self._fd)
-        if self._writer:
-            self._asyncio.remove_writer(self._fd)
-        if self._timer is not None:
-            self._timer.cancel()
+        self._watcher.update({})
+        self._arm(_FOREVER)
         lib.quicpro_loop_free(self.ptr)
         self.ptr = None

@@ -171,6 +171,7 @@ class Server:
                 self.port = check_loop(
                     lib.quicpro_server_listen(self._server, host, self._wanted_port), driver.ptr
                 )
+                driver.schedule_flush()  # after it the driver knows of the new sockets
             except Exception:
                 await self._lifespan.shutdown()
                 raise

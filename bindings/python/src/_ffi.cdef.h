@@ -149,8 +149,15 @@ enum quicpro_want {
     QUICPRO_WANT_WRITABLE = 2,
     QUICPRO_WANT_RUN = 4,
 };
+typedef struct quicpro_watch {
+    int fd;
+    int wants;
+} quicpro_watch;
+int quicpro_loop_fds(quicpro_loop *loop, quicpro_watch *ret, size_t max,
+                                 uint64_t *version);
 int quicpro_loop_wants(const quicpro_loop *loop);
 quicpro_tstamp quicpro_loop_expiry(const quicpro_loop *loop);
+const char *quicpro_loop_backend(const quicpro_loop *loop);
 quicpro_tstamp quicpro_now(void);
 void quicpro_loop_set_log(quicpro_loop *loop, quicpro_log_fn *fn, void *user,
                                       int level);

@@ -14,7 +14,9 @@ typedef struct quicpro_loop quicpro_loop;
 /** Makes a loop: a descriptor to wait on, a timer, receive and send buffers (about 2 MiB).
  *  @param ret     owned by the caller, freed by quicpro_loop_free()
  *  @param config  read for the I/O options; borrowed for the call; NULL means the defaults
- *  @return 0; QUICPRO_ENOMEM; -EMFILE and other -errno of epoll_create1(2), timerfd_create(2)
+ *  @return 0; QUICPRO_ENOMEM; QUICPRO_EVALUE: the option "io", or QUICPRO_IO in the environment,
+ *          names an I/O backend that is not built in; -EMFILE and other -errno of
+ *          epoll_create1(2), timerfd_create(2), pipe(2)
  *  @since 0.1 */
 QUICPRO_API int quicpro_loop_new(quicpro_loop **ret, const quicpro_config *config);
 
@@ -49,7 +51,8 @@ QUICPRO_API void quicpro_loop_wake(quicpro_loop *loop);
 
 /** Descriptor that a foreign event loop can watch; it stays the loop's. It covers the timers
  *  too, unless quicpro_loop_expiry() says otherwise.
- *  @return a descriptor
+ *  @return a descriptor, the same as long as the loop lives; -ENOTSUP: the I/O backend has several,
+ *          see quicpro_loop_fds()
  *  @since 0.1 */
 QUICPRO_API int quicpro_loop_fd(const quicpro_loop *loop);
 
@@ -59,7 +62,27 @@ enum quicpro_want {
     QUICPRO_WANT_RUN = 4,      /* do not wait: call run again */
 };
 
-/** What the descriptor should be watched for, to be asked after each flush.
+/** One descriptor of a loop. */
+typedef struct quicpro_watch {
+    int fd;
+    int wants; /* QUICPRO_WANT_READABLE, QUICPRO_WANT_WRITABLE */
+} quicpro_watch;
+
+/** All descriptors that a foreign event loop has to watch, to be asked after each flush (and so
+ *  there must be one after quicpro_server_listen() and whatever else opens sockets). With most
+ *  backends there is one that never changes; the "poll" backend has one for each socket and one
+ *  more. They stay the loop's. A number that was listed is not used for anything else before it has
+ *  been missing from a later list.
+ *  @param ret      written by at most max entries, the whole list if there is room for it
+ *  @param version  in: of the list that the caller has, 0 for none; out: of this one, if it was
+ *                  written whole
+ *  @return entries that there are; 0: nothing has changed since *version; QUICPRO_EINVAL
+ *  @since 0.1 */
+QUICPRO_API int quicpro_loop_fds(quicpro_loop *loop, quicpro_watch *ret, size_t max,
+                                 uint64_t *version);
+
+/** What the descriptor should be watched for, to be asked after each flush. Where there are
+ * several, the bits of all of them; quicpro_loop_fds() tells them apart.
  *  @return bits of enum quicpro_want
  *  @since 0.1 */
 QUICPRO_API int quicpro_loop_wants(const quicpro_loop *loop);
@@ -68,6 +91,12 @@ QUICPRO_API int quicpro_loop_wants(const quicpro_loop *loop);
  *  @return a point in time; QUICPRO_FOREVER: never, the descriptor tells
  *  @since 0.1 */
 QUICPRO_API quicpro_tstamp quicpro_loop_expiry(const quicpro_loop *loop);
+
+/** The I/O backend that a loop runs on, and why, as one line for people, such as "I/O backend
+ *  epoll: the best that is built in".
+ *  @return owned by the loop
+ *  @since 0.1 */
+QUICPRO_API const char *quicpro_loop_backend(const quicpro_loop *loop);
 
 /** The clock all points in time refer to. @return ns on CLOCK_MONOTONIC @since 0.1 */
 QUICPRO_API quicpro_tstamp quicpro_now(void);

@@ -140,6 +140,8 @@
                                                                                                    \
     U(socket_buffer_bytes, socket, "bytes", 0, 1073741824, 4194304, FROZEN,                        \
       "SO_RCVBUF and SO_SNDBUF asked for; 0: the system's")                                        \
+    C(io, socket, "auto|epoll|poll", "auto", FROZEN,                                               \
+      "I/O backend of a loop; auto: what QUICPRO_IO names, else the best one")                     \
     B(gso, socket, true, FROZEN,                                                                   \
       "send trains of datagrams in one call where the kernel can (UDP_SEGMENT)")                   \
     B(gro, socket, true, FROZEN,                                                                   \

@@ -33,6 +33,18 @@ static bool ours(const quicpro_loop *loop)
     return qp_fork_guard_is_ours(loop->guard);
 }
 
+static int choose_backend(quicpro_loop *loop)
+{
+    struct qp_udp_chosen chosen;
+    int r = qp_udp_choose(&chosen, (enum qp_udp_choice)loop->options.io);
+    if (r < 0)
+        return r;
+    loop->udp = chosen.ops;
+    loop->poller = chosen.poller;
+    memcpy(loop->backend, chosen.reason, sizeof(loop->backend));
+    return 0;
+}
+
 int quicpro_loop_new(quicpro_loop **ret, const quicpro_config *config)
 {
     if (ret == NULL)
@@ -48,7 +60,6 @@ int quicpro_loop_new(quicpro_loop **ret, const quicpro_config *config)
     }
     qp_random(key, sizeof(key));
     qp_random(&loop->cid_layout.k, 1);
-    loop->udp = &qp_udp_epoll;
     loop->resolver = &qp_resolver_system;
     loop->dirty_tail = &loop->dirty;
     qp_batch_init(&loop->batch);
@@ -60,10 +71,8 @@ int quicpro_loop_new(quicpro_loop **ret, const quicpro_config *config)
     qp_cid_map_init(&loop->cids, key);
     loop->out = malloc(QP_OUT_BYTES);
     loop->guard = qp_fork_guard_new();
-    r = loop->out == NULL || loop->guard == NULL ? QUICPRO_ENOMEM
-                                                 : loop->udp->poller_new(&loop->poller);
+    r = loop->out == NULL || loop->guard == NULL ? QUICPRO_ENOMEM : choose_backend(loop);
     if (r < 0) {
-        loop->poller = NULL;
         quicpro_loop_free(loop);
         return r;
     }
@@ -208,15 +217,45 @@ int quicpro_loop_fd(const quicpro_loop *loop)
     return loop->udp->poller_fd(loop->poller);
 }
 
+int quicpro_loop_fds(quicpro_loop *loop, quicpro_watch *ret, size_t max, uint64_t *version)
+{
+    if (loop == NULL || version == NULL || (ret == NULL && max != 0))
+        return QUICPRO_EINVAL;
+    const uint64_t current = loop->udp->fds_version(loop->poller);
+    if (*version == current)
+        return 0;
+    const size_t count = loop->udp->fds(loop->poller, ret, max);
+    if (count <= max)
+        *version = current;
+    return (int)count;
+}
+
+/* Whether a socket waits for the kernel, and its descriptor is one that is watched for it. */
+static bool wants_write(const quicpro_loop *loop)
+{
+    if (loop->udp->poller_fd(loop->poller) >= 0)
+        return false; /* that descriptor becomes readable when one of its own becomes writable */
+    for (const struct qp_endpoint *e = loop->endpoints; e != NULL; e = e->next)
+        for (const struct qp_port *port = e->ports; port != NULL; port = port->next)
+            if (port->socket.want_write)
+                return true;
+    return false;
+}
+
 int quicpro_loop_wants(const quicpro_loop *loop)
 {
-    return QUICPRO_WANT_READABLE | (loop->again ? QUICPRO_WANT_RUN : 0);
+    return QUICPRO_WANT_READABLE | (wants_write(loop) ? QUICPRO_WANT_WRITABLE : 0) |
+           (loop->again ? QUICPRO_WANT_RUN : 0);
 }
 
 quicpro_tstamp quicpro_loop_expiry(const quicpro_loop *loop)
 {
-    (void)loop;
-    return QUICPRO_FOREVER; /* epoll's descriptor covers the timers */
+    return loop->udp->expiry(loop->poller);
+}
+
+const char *quicpro_loop_backend(const quicpro_loop *loop)
+{
+    return loop->backend;
 }
 
 quicpro_tstamp quicpro_now(void)
@@ -227,6 +266,7 @@ quicpro_tstamp quicpro_now(void)
 void quicpro_loop_set_log(quicpro_loop *loop, quicpro_log_fn *fn, void *user, int level)
 {
     loop->log = (struct qp_log){fn, user, level};
+    qp_log(&loop->log, QUICPRO_LOG_INFO, "%s", loop->backend);
 }
 
 const char *quicpro_loop_error(const quicpro_loop *loop)

@@ -24,7 +24,7 @@
 #include "os/addr.h"
 #include "os/fork.h"
 #include "os/resolve.h"
-#include "os/udp.h"
+#include "os/udp_backend.h"
 #include "quic/cid.h"
 #include "quic/conn.h"
 #include "quic/reset.h"
@@ -103,6 +103,7 @@ struct quicpro_loop {
     const struct qp_udp_ops *udp;
     const struct qp_resolver_ops *resolver;
     struct qp_udp_poller *poller;
+    char backend[160]; /* which it is and why */
     struct qp_fork_guard *guard;
     struct qp_options options;
     struct qp_batch batch;  /* being filled, also by commands between two runs */

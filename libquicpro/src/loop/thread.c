@@ -6,6 +6,7 @@
 #include <quicpro/thread.h>
 
 #include <assert.h>
+#include <limits.h>
 #include <poll.h>
 #include <pthread.h>
 #include <sched.h>
@@ -156,19 +157,71 @@ static void tell_ended(quicpro_thread *t)
     t->ended = ended;
 }
 
+/* What the thread waits for while others have the lock. */
+struct watched {
+    struct pollfd *fd;
+    quicpro_watch *list;
+    size_t count, room;
+    uint64_t version;
+};
+
+/* Brings it up to date. Without memory for all of them the first ones stay, the one that wakes
+ * among them, and nobody sleeps long. False if so. */
+static bool watch(struct watched *w, quicpro_loop *loop)
+{
+    int n = quicpro_loop_fds(loop, w->list, w->room, &w->version);
+    if (n > 0 && (size_t)n > w->room) {
+        const size_t room = 2 * (size_t)n;
+        quicpro_watch *list = realloc(w->list, room * sizeof(*list));
+        if (list == NULL)
+            return false;
+        w->list = list;
+        struct pollfd *fd = realloc(w->fd, room * sizeof(*fd));
+        if (fd == NULL)
+            return false;
+        w->fd = fd;
+        w->room = room;
+        n = quicpro_loop_fds(loop, w->list, w->room, &w->version);
+    }
+    for (int i = 0; i < n; i++)
+        w->fd[i] = (struct pollfd){
+            .fd = w->list[i].fd,
+            .events =
+                (short)(w->list[i].wants & QUICPRO_WANT_WRITABLE ? POLLIN | POLLOUT : POLLIN)};
+    if (n > 0)
+        w->count = (size_t)n;
+    return true;
+}
+
+/* How long to wait for them, in ms, rounded up. */
+static int patience(const quicpro_loop *loop)
+{
+    const quicpro_tstamp at = quicpro_loop_expiry(loop), now = quicpro_now();
+    if (quicpro_loop_wants(loop) & QUICPRO_WANT_RUN)
+        return 0;
+    if (at == QUICPRO_FOREVER)
+        return -1;
+    if (at <= now)
+        return 0;
+    const uint64_t whole = (at - now + QUICPRO_MILLISECOND - 1) / QUICPRO_MILLISECOND;
+    return whole < INT_MAX ? (int)whole : INT_MAX;
+}
+
 static void *drive(void *arg)
 {
     quicpro_thread *t = arg;
+    struct watched w = {0};
     pthread_mutex_lock(&t->lock);
     while (!t->stop) {
         const quicpro_batch *batch;
         quicpro_loop_flush(t->loop);
         tell_ended(t);
         /* Not quicpro_loop_wait(), which notes what is ready: callers close sockets meanwhile. */
-        struct pollfd fd = {quicpro_loop_fd(t->loop), POLLIN, 0};
-        const int timeout = quicpro_loop_wants(t->loop) & QUICPRO_WANT_RUN ? 0 : -1;
+        int timeout = patience(t->loop);
+        if (!watch(&w, t->loop))
+            timeout = timeout == 0 ? 0 : 1;
         pthread_mutex_unlock(&t->lock);
-        poll(&fd, 1, timeout);
+        poll(w.fd, (nfds_t)w.count, timeout);
         while (atomic_load(&t->wanted) != 0)
             sched_yield();
         pthread_mutex_lock(&t->lock);
@@ -179,6 +232,8 @@ static void *drive(void *arg)
         pthread_cond_broadcast(&t->changed);
     }
     pthread_mutex_unlock(&t->lock);
+    free(w.fd);
+    free(w.list);
     return NULL;
 }
 

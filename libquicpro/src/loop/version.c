@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "h3/version.h"
+#include "os/udp_backend.h"
 #include "quic/engine.h"
 
 #define TEXT_(x) #x
@@ -25,6 +26,6 @@ const char *quicpro_part_version(const char *part)
     if (strcmp(part, "nghttp3") == 0)
         return qp_h3_version();
     if (strcmp(part, "backends") == 0)
-        return "epoll";
+        return qp_udp_backends();
     return NULL;
 }

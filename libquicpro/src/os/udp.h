@@ -3,7 +3,7 @@
 #ifndef QP_OS_UDP_H
 #define QP_OS_UDP_H
 
-#include <quicpro/base.h>
+#include <quicpro/loop.h>
 #include <stdbool.h>
 
 #include "os/addr.h"
@@ -50,8 +50,15 @@ struct qp_udp_ops {
     const char *name; /* "epoll" */
     int (*poller_new)(struct qp_udp_poller **ret);
     void (*poller_free)(struct qp_udp_poller *poller);
-    /* The descriptor a foreign loop watches: readable when something is ready, timer included. */
+    /* The one descriptor a foreign loop watches: readable when something is ready, timer included.
+     * -ENOTSUP: there are several, and the timer is not in them. */
     int (*poller_fd)(const struct qp_udp_poller *poller);
+    /* All of them: how many there are, of which at most max are written. Numbers that were listed
+     * once are given to nothing else before they have been missing from a complete list. */
+    size_t (*fds)(struct qp_udp_poller *poller, quicpro_watch *ret, size_t max);
+    uint64_t (*fds_version)(const struct qp_udp_poller *poller); /* changes with the list */
+    /* The armed point in time, if the descriptors do not tell of it, else QUICPRO_FOREVER. */
+    quicpro_tstamp (*expiry)(const struct qp_udp_poller *poller);
     /* Blocks up to timeout ns; 1 ready, 0 timeout, -EINTR. Remembers what is ready. */
     int (*wait)(struct qp_udp_poller *poller, quicpro_tstamp timeout);
     /* Next ready socket, each once a turn; NULL when there are no more. A turn begins with wait()
@@ -64,7 +71,7 @@ struct qp_udp_ops {
     void (*arm)(struct qp_udp_poller *poller, quicpro_tstamp at);
     /* Wakes wait(); any thread, signal handlers. */
     void (*wake)(struct qp_udp_poller *poller);
-    int (*wake_fd)(const struct qp_udp_poller *poller); /* an eventfd */
+    int (*wake_fd)(const struct qp_udp_poller *poller); /* eight bytes written to it do the same */
 
     /* Opens, binds, and connects if peer is not NULL. features: in and out. The socket is part of
      * the poller from here on. local NULL with a peer: any address. Wildcards report the
@@ -91,6 +98,6 @@ struct qp_udp_ops {
     const struct qp_udp_counts *(*counts)(const struct qp_udp_poller *poller);
 };
 
-extern const struct qp_udp_ops qp_udp_epoll;
+extern const struct qp_udp_ops qp_udp_epoll, qp_udp_poll;
 
 #endif

@@ -15,6 +15,7 @@ enum { READY_MAX = 64 };
 
 struct qp_udp_poller {
     int epoll_fd, timer_fd, wake_fd;
+    pid_t owner; /* a child shares the kernel's table, and must not change it */
     quicpro_tstamp armed;
     struct qp_udp_area *area;
     bool in_turn, woken; /* woken: by the timer or the wake descriptor, not told yet */
@@ -48,6 +49,7 @@ static int poller_new(struct qp_udp_poller **ret)
     if (poller == NULL)
         return QUICPRO_ENOMEM;
     poller->armed = QUICPRO_FOREVER;
+    poller->owner = getpid();
     poller->timer_fd = poller->wake_fd = -1;
     int r;
     if ((poller->epoll_fd = epoll_create1(EPOLL_CLOEXEC)) < 0 ||
@@ -70,6 +72,25 @@ static int poller_new(struct qp_udp_poller **ret)
 static int poller_fd(const struct qp_udp_poller *poller)
 {
     return poller->epoll_fd;
+}
+
+static size_t fds(struct qp_udp_poller *poller, quicpro_watch *ret, size_t max)
+{
+    if (max > 0)
+        *ret = (quicpro_watch){.fd = poller->epoll_fd, .wants = QUICPRO_WANT_READABLE};
+    return 1;
+}
+
+static uint64_t fds_version(const struct qp_udp_poller *poller)
+{
+    (void)poller;
+    return 1;
+}
+
+static quicpro_tstamp expiry(const struct qp_udp_poller *poller)
+{
+    (void)poller;
+    return QUICPRO_FOREVER;
 }
 
 static int wake_fd(const struct qp_udp_poller *poller)
@@ -195,7 +216,8 @@ static void close_socket(struct qp_udp_poller *poller, struct qp_udp_socket *soc
     if (socket->fd < 0)
         return;
     /* Closing alone would not do: a copy of the descriptor elsewhere keeps the registration. */
-    (void)watch(poller, EPOLL_CTL_DEL, socket->fd, 0, NULL);
+    if (getpid() == poller->owner)
+        (void)watch(poller, EPOLL_CTL_DEL, socket->fd, 0, NULL);
     close(socket->fd);
     socket->fd = -1;
     socket->want_write = false;
@@ -242,6 +264,9 @@ const struct qp_udp_ops qp_udp_epoll = {
     .poller_new = poller_new,
     .poller_free = poller_free,
     .poller_fd = poller_fd,
+    .fds = fds,
+    .fds_version = fds_version,
+    .expiry = expiry,
     .wait = wait,
     .next_ready = next_ready,
     .arm = arm,

@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-#if defined(IP_PKTINFO) || defined(IPV6_PKTINFO)
+#if defined(QP_UDP_INFO4) || defined(QP_UDP_INFO6)
 static size_t put_head(uint8_t *at, int level, int type, size_t len)
 {
     struct cmsghdr *head = (struct cmsghdr *)at;
@@ -17,11 +17,11 @@ static size_t put_head(uint8_t *at, int level, int type, size_t len)
 int qp_udp_info_ask(int fd, int family)
 {
     int on = 1;
-#ifdef IP_PKTINFO
+#ifdef QP_UDP_INFO4
     if (family == AF_INET && setsockopt(fd, IPPROTO_IP, IP_PKTINFO, &on, sizeof(on)) < 0)
         return -errno;
 #endif
-#ifdef IPV6_PKTINFO
+#ifdef QP_UDP_INFO6
     if (family == AF_INET6 && setsockopt(fd, IPPROTO_IPV6, IPV6_RECVPKTINFO, &on, sizeof(on)) < 0)
         return -errno;
 #endif
@@ -32,7 +32,7 @@ int qp_udp_info_ask(int fd, int family)
 bool qp_udp_info_read(const struct cmsghdr *c, int family, struct qp_addr *local)
 {
     const uint8_t *data = CMSG_DATA((struct cmsghdr *)(uintptr_t)c);
-#ifdef IP_PKTINFO
+#ifdef QP_UDP_INFO4
     if (family == AF_INET && c->cmsg_level == IPPROTO_IP && c->cmsg_type == IP_PKTINFO) {
         struct in_pktinfo info;
         memcpy(&info, data, sizeof(info));
@@ -40,7 +40,7 @@ bool qp_udp_info_read(const struct cmsghdr *c, int family, struct qp_addr *local
         return true;
     }
 #endif
-#ifdef IPV6_PKTINFO
+#ifdef QP_UDP_INFO6
     if (family == AF_INET6 && c->cmsg_level == IPPROTO_IPV6 && c->cmsg_type == IPV6_PKTINFO) {
         struct in6_pktinfo info;
         memcpy(&info, data, sizeof(info));
@@ -56,7 +56,7 @@ bool qp_udp_info_read(const struct cmsghdr *c, int family, struct qp_addr *local
 
 size_t qp_udp_info_write(uint8_t *at, int family, const struct qp_addr *local)
 {
-#ifdef IPV6_PKTINFO
+#ifdef QP_UDP_INFO6
     if (family == AF_INET6) {
         const struct in6_pktinfo info = {.ipi6_addr = local->in6.sin6_addr,
                                          .ipi6_ifindex = local->in6.sin6_scope_id};
@@ -64,7 +64,7 @@ size_t qp_udp_info_write(uint8_t *at, int family, const struct qp_addr *local)
         return put_head(at, IPPROTO_IPV6, IPV6_PKTINFO, sizeof(info));
     }
 #endif
-#ifdef IP_PKTINFO
+#ifdef QP_UDP_INFO4
     if (family == AF_INET) {
         const struct in_pktinfo info = {.ipi_spec_dst = local->in.sin_addr};
         memcpy(CMSG_DATA((struct cmsghdr *)at), &info, sizeof(info));

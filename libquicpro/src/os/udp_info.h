@@ -6,13 +6,20 @@
 
 #include "os/udp.h"
 
+#if defined(IPV6_PKTINFO) && !defined(QP_UDP_POSIX)
+#define QP_UDP_INFO6 1
+#endif
+#if defined(IP_PKTINFO) && !defined(QP_UDP_POSIX)
+#define QP_UDP_INFO4 1
+#endif
+
 enum {
-#ifdef IPV6_PKTINFO
+#ifdef QP_UDP_INFO6
     QP_UDP_INFO6_SPACE = CMSG_SPACE(sizeof(struct in6_pktinfo)),
 #else
     QP_UDP_INFO6_SPACE = 0,
 #endif
-#ifdef IP_PKTINFO
+#ifdef QP_UDP_INFO4
     QP_UDP_INFO4_SPACE = CMSG_SPACE(sizeof(struct in_pktinfo)),
 #else
     QP_UDP_INFO4_SPACE = 0,

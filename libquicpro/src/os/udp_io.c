@@ -194,13 +194,14 @@ static int64_t send_one(struct qp_udp_area *area, struct qp_udp_socket *socket,
                         const uint8_t *data, size_t len, size_t segment)
 {
     struct msghdr *head = &area->out[0].msg_hdr;
+    unsigned refused = 0;
     ssize_t n;
     address(area, head, socket, local, peer, segment);
     area->out_iov[0] = (struct iovec){(void *)(uintptr_t)data, len};
     do {
         area->counts.syscalls_out++;
         n = sendmsg(socket->fd, head, MSG_DONTWAIT);
-    } while (n < 0 && errno == EINTR);
+    } while (n < 0 && (errno == EINTR || qp_udp_is_old_error(errno, &refused)));
     if (n < 0)
         return -errno;
     area->counts.messages_out++;
@@ -212,7 +213,7 @@ static int64_t send_many(struct qp_udp_area *area, struct qp_udp_socket *socket,
                          const struct qp_addr *local, const struct qp_addr *peer,
                          const uint8_t *data, size_t len, size_t segment)
 {
-    unsigned count = 0;
+    unsigned count = 0, refused = 0;
     int n;
     address(area, &area->out[0].msg_hdr, socket, local, peer, 0);
     for (size_t at = 0; at < len && count < QP_UDP_MAX_SEGMENTS; at += segment, count++) {
@@ -227,7 +228,7 @@ static int64_t send_many(struct qp_udp_area *area, struct qp_udp_socket *socket,
     do {
         area->counts.syscalls_out++;
         n = sendmmsg(socket->fd, area->out, count, MSG_DONTWAIT);
-    } while (n < 0 && errno == EINTR);
+    } while (n < 0 && (errno == EINTR || qp_udp_is_old_error(errno, &refused)));
     if (n < 0)
         return -errno;
     area->counts.messages_out += (unsigned)n;

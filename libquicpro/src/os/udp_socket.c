@@ -6,9 +6,17 @@
 #include "os/udp_info.h"
 
 #include <fcntl.h>
+#if defined(__linux__) && !defined(QP_UDP_POSIX)
 #include <netinet/udp.h>
+#endif
 #include <string.h>
 #include <unistd.h>
+
+#ifdef SOCK_CLOEXEC
+enum { ATOMIC_FLAGS = SOCK_NONBLOCK | SOCK_CLOEXEC };
+#else
+enum { ATOMIC_FLAGS = 0 }; /* set one by one */
+#endif
 
 static int set_int(int fd, int level, int name, int value)
 {
@@ -28,24 +36,38 @@ static void set_buffers(int fd, size_t bytes)
     int value = bytes > INT32_MAX / 2 ? INT32_MAX / 2 : (int)bytes;
     if (bytes == 0)
         return;
-    if (set_int(fd, SOL_SOCKET, SO_RCVBUFFORCE, value) < 0)
-        (void)set_int(fd, SOL_SOCKET, SO_RCVBUF, value);
-    if (set_int(fd, SOL_SOCKET, SO_SNDBUFFORCE, value) < 0)
-        (void)set_int(fd, SOL_SOCKET, SO_SNDBUF, value);
+#ifdef SO_RCVBUFFORCE
+    if (set_int(fd, SOL_SOCKET, SO_RCVBUFFORCE, value) == 0 &&
+        set_int(fd, SOL_SOCKET, SO_SNDBUFFORCE, value) == 0)
+        return;
+#endif
+    (void)set_int(fd, SOL_SOCKET, SO_RCVBUF, value);
+    (void)set_int(fd, SOL_SOCKET, SO_SNDBUF, value);
 }
 
 /* "UDP datagrams MUST NOT be fragmented at the IP layer" (RFC 9000 section 14). PROBE sets DF and
  * does not let the kernel's own idea of the path refuse what QUIC wants to try. */
 static void never_fragment(int fd, int family)
 {
+#ifdef IPV6_PMTUDISC_PROBE
     if (family == AF_INET6)
         (void)set_int(fd, IPPROTO_IPV6, IPV6_MTU_DISCOVER, IPV6_PMTUDISC_PROBE);
-    /* On IPv6 sockets that also speak IPv4 this counts for the latter; else it is refused. */
+#elif defined(IPV6_DONTFRAG)
+    if (family == AF_INET6)
+        (void)set_int(fd, IPPROTO_IPV6, IPV6_DONTFRAG, 1);
+#endif
+        /* On IPv6 sockets that also speak IPv4 this counts for the latter; else it is refused. */
+#ifdef IP_PMTUDISC_PROBE
     (void)set_int(fd, IPPROTO_IP, IP_MTU_DISCOVER, IP_PMTUDISC_PROBE);
+#elif defined(IP_DONTFRAG)
+    (void)set_int(fd, IPPROTO_IP, IP_DONTFRAG, 1);
+#endif
+    (void)fd, (void)family;
 }
 
 static void probe(int fd, struct qp_udp_features *features)
 {
+#ifdef UDP_SEGMENT
     if (features->gso)
         features->gso = set_int(fd, IPPROTO_UDP, UDP_SEGMENT, 0) == 0;
     if (features->gro)
@@ -54,6 +76,10 @@ static void probe(int fd, struct qp_udp_features *features)
         (void)set_int(fd, IPPROTO_UDP, UDP_GRO, 0);
     if (features->mmsg) /* nothing to do is done, or there is no such call */
         features->mmsg = sendmmsg(fd, NULL, 0, 0) == 0 && recvmmsg(fd, NULL, 0, 0, NULL) == 0;
+#else
+    features->gso = features->gro = features->mmsg = false;
+    (void)fd;
+#endif
 }
 
 /* A socket that is bound, as the kernel describes it. */
@@ -81,6 +107,13 @@ static int prepare(struct qp_udp_socket *socket, int fd, int family, bool wildca
     return 0;
 }
 
+static int set_flags(int fd)
+{
+    const int flags = fcntl(fd, F_GETFL);
+    return flags < 0 || fcntl(fd, F_SETFL, flags | O_NONBLOCK) < 0 ? -1
+                                                                   : fcntl(fd, F_SETFD, FD_CLOEXEC);
+}
+
 int qp_udp_socket_open(struct qp_udp_socket *sock, const struct qp_addr *local,
                        const struct qp_addr *peer)
 {
@@ -88,10 +121,12 @@ int qp_udp_socket_open(struct qp_udp_socket *sock, const struct qp_addr *local,
     int family = any == NULL ? AF_UNSPEC : any->sa.sa_family;
     if (family != AF_INET && family != AF_INET6)
         return QUICPRO_EINVAL;
-    int fd = socket(family, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, IPPROTO_UDP);
+    int fd = socket(family, SOCK_DGRAM | ATOMIC_FLAGS, IPPROTO_UDP);
     int r;
     if (fd < 0)
         return -errno;
+    if (ATOMIC_FLAGS == 0 && set_flags(fd) < 0)
+        goto failed;
     if (family == AF_INET6 && set_int(fd, IPPROTO_IPV6, IPV6_V6ONLY, 1) < 0)
         goto failed;
     if (local != NULL && bind(fd, &local->sa, qp_addr_len(local)) < 0)
@@ -116,18 +151,19 @@ failed:
 
 int qp_udp_socket_adopt(struct qp_udp_socket *socket, int fd)
 {
-    if (get_int(fd, SOL_SOCKET, SO_TYPE) != SOCK_DGRAM ||
-        get_int(fd, SOL_SOCKET, SO_PROTOCOL) != IPPROTO_UDP)
+    if (get_int(fd, SOL_SOCKET, SO_TYPE) != SOCK_DGRAM)
         return QUICPRO_EINVAL;
+#ifdef SO_PROTOCOL
+    if (get_int(fd, SOL_SOCKET, SO_PROTOCOL) != IPPROTO_UDP)
+        return QUICPRO_EINVAL;
+#endif
     int r = describe(socket, fd);
     if (r < 0)
         return r;
     int family = socket->local.sa.sa_family;
     if ((family != AF_INET && family != AF_INET6) || qp_addr_port(&socket->local) == 0)
         return QUICPRO_EINVAL;
-    int flags = fcntl(fd, F_GETFL);
-    if (flags < 0 || fcntl(fd, F_SETFL, flags | O_NONBLOCK) < 0 ||
-        fcntl(fd, F_SETFD, FD_CLOEXEC) < 0)
+    if (set_flags(fd) < 0)
         return -errno;
     r = prepare(socket, fd, family, socket->wildcard);
     if (r < 0)

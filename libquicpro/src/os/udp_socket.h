@@ -10,6 +10,15 @@ int qp_udp_socket_open(struct qp_udp_socket *socket, const struct qp_addr *local
 /* Takes a socket that is bound already. 0; -EINVAL: not a bound UDP socket; -errno. */
 int qp_udp_socket_adopt(struct qp_udp_socket *socket, int fd);
 
+/* Whether sending failed because of an earlier datagram: a connected socket was told that nobody
+ * listens, and says so to the next call, whatever it is. Sent again, the datagram makes the peer
+ * say so again, and the receiver, who can do something about it, hears of it. True once for each
+ * *count. */
+static inline bool qp_udp_is_old_error(int error, unsigned *count)
+{
+    return error == ECONNREFUSED && (*count)++ == 0;
+}
+
 /* Buffers and message heads of one poller, made once. */
 struct qp_udp_area;
 int qp_udp_area_new(struct qp_udp_area **ret); /* 0; QUICPRO_ENOMEM */
