@@ -73,8 +73,36 @@ static void test_equal(void)
     CHECK(!qp_addr_equal(&b, &other_scope));
 }
 
+static void test_mapped(void)
+{
+    static const struct {
+        int family;
+        const char *host, *plain, *mapped;
+    } row[] = {
+        {AF_INET, "192.0.2.7", "192.0.2.7:44", "[::ffff:192.0.2.7]:44"},
+        {AF_INET6, "::ffff:192.0.2.7", "192.0.2.7:44", "[::ffff:192.0.2.7]:44"},
+        {AF_INET6, "2001:db8::7", "[2001:db8::7]:44", "[2001:db8::7]:44"},
+        {AF_INET6, "::", "[::]:44", "[::]:44"},
+        {AF_INET6, "::192.0.2.7", "[::192.0.2.7]:44", "[::192.0.2.7]:44"}, /* compatible: another */
+    };
+    for (size_t i = 0; i < COUNTOF(row); i++) {
+        struct qp_addr addr = make(row[i].family, row[i].host, 44, 0), before = addr;
+        char text[64];
+        CHECK(qp_addr_unmap(&addr) == !qp_addr_equal(&addr, &before));
+        qp_addr_text(&addr, text, sizeof(text));
+        CHECK_STR(text, row[i].plain);
+        qp_addr_map(&addr);
+        qp_addr_text(&addr, text, sizeof(text));
+        CHECK_STR(text, row[i].mapped);
+    }
+}
+
 int main(void)
 {
-    static const struct check_test tests[] = {TEST(test_text_port_wildcard), TEST(test_equal)};
+    static const struct check_test tests[] = {
+        TEST(test_text_port_wildcard),
+        TEST(test_equal),
+        TEST(test_mapped),
+    };
     return RUN(tests);
 }

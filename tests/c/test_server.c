@@ -51,6 +51,72 @@ static void test_port_taken(void)
     pair_done(&p);
 }
 
+/* A socket of both families serves both, and clients may write an IPv4 address either way. */
+static void test_a_socket_of_both_families(void)
+{
+    static const char *const host[] = {"127.0.0.1", "::ffff:127.0.0.1", "[::ffff:127.0.0.1]",
+                                       "::1"};
+    struct sockaddr_in6 any = {.sin6_family = AF_INET6};
+    int fd = socket(AF_INET6, SOCK_DGRAM, 0), zero = 0;
+    if (fd < 0 || setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &zero, sizeof(zero)) < 0 ||
+        bind(fd, (struct sockaddr *)&any, sizeof(any)) < 0) {
+        check_skip("no IPv6 here");
+        return;
+    }
+    struct pair p;
+    pair_init(&p, "localhost");
+    pair_start(&p);
+    int port = quicpro_server_listen_fd(p.server, fd);
+    CHECK_INT(port, >, 0);
+    for (size_t i = 0; i < COUNTOF(host); i++) {
+        quicpro_conn_info info = {.size = sizeof(info)};
+        p.port = (uint16_t)port;
+        p.connected = false;
+        CHECK_INT(pair_connect(&p, host[i]), ==, 0);
+        if (!CHECK(pair_until(&p, &p.connected)))
+            break;
+        CHECK_INT(quicpro_conn_get_info(p.client_loop, p.conn, &info), ==, 0);
+        CHECK((strncmp(info.peer, "127.0.0.1:", 10) == 0) == (i < 3));
+    }
+    pair_done(&p);
+}
+
+/* The error comes where the option is given, and names it. */
+static void test_an_interface_that_does_not_exist(void)
+{
+    struct pair p;
+    pair_init(&p, "localhost");
+    CHECK_INT(quicpro_loop_new(&p.server_loop, NULL), ==, 0);
+    quicpro_config_set(p.server_config, "iface", "qp-nowhere");
+    quicpro_config_set(p.client_config, "iface", "qp-nowhere");
+    CHECK_INT(quicpro_server_new(&p.server, p.server_loop, p.server_config), ==, -ENODEV);
+    CHECK_STR(quicpro_loop_error(p.server_loop),
+              "iface \"qp-nowhere\": there is no such network interface");
+    CHECK_INT(quicpro_client_new(&p.client, p.server_loop, p.client_config), ==, -ENODEV);
+    CHECK(strstr(quicpro_loop_error(p.server_loop), "\"qp-nowhere\"") != NULL);
+    pair_done(&p);
+}
+
+static void test_bound_to_an_interface(void)
+{
+    struct pair p;
+    pair_init(&p, "localhost");
+    quicpro_config_set(p.server_config, "iface", "lo");
+    quicpro_config_set(p.client_config, "iface", "lo");
+    pair_start(&p);
+    CHECK_INT(pair_connect(&p, "127.0.0.1"), ==, 0);
+    CHECK(pair_until(&p, &p.connected));
+    quicpro_server_free(p.server);
+    p.server = NULL;
+    CHECK(pair_until_closed(&p));
+    p.closed = 0;
+    CHECK_INT(pair_connect(&p, "127.0.0.1"), ==, 0);
+    CHECK(pair_until_closed(&p));
+    CHECK_INT(p.closed_error, ==, QUICPRO_ECONNREFUSED);
+    CHECK(strstr(p.closed_text, " by interface lo: ") != NULL);
+    pair_done(&p);
+}
+
 static void test_a_socket_is_taken_over(void)
 {
     struct pair p;
@@ -139,6 +205,9 @@ int main(void)
         TEST(test_certificates_that_cannot_be_used),
         TEST(test_port_taken),
         TEST(test_a_socket_is_taken_over),
+        TEST(test_a_socket_of_both_families),
+        TEST(test_an_interface_that_does_not_exist),
+        TEST(test_bound_to_an_interface),
         TEST(test_shutdown_lets_requests_finish),
         TEST(test_shutdown_without_connections_is_drained_at_once),
         TEST(test_abort_ends_requests),

@@ -10,7 +10,7 @@
 #include <unistd.h>
 
 static struct qp_udp_plain *plain;
-static uint8_t data[70000];
+static uint8_t data[150000];
 
 static struct qp_addr address(const char *host, int port)
 {
@@ -116,6 +116,54 @@ static void test_empty_and_largest_datagrams(void)
     close(server.fd);
 }
 
+static void test_too_large_datagrams_are_lost_alone(void)
+{
+    struct qp_udp_socket server, client;
+    struct qp_udp_train train;
+    if (!open_at(&server, "127.0.0.1", NULL) || !open_at(&client, "127.0.0.1", &server.local))
+        return;
+    const uint64_t before = qp_udp_plain_counts(plain)->too_large;
+    CHECK_INT(qp_udp_plain_send(plain, &client, NULL, NULL, data, 65508 + 700, 65508), ==,
+              65508 + 700);
+    CHECK_U64(qp_udp_plain_counts(plain)->too_large - before, ==, 1);
+    receive(&server, &train, 65508, 700);
+    CHECK_INT(qp_udp_plain_receive(plain, &server, &train, 1), ==, 0);
+    close(client.fd);
+    close(server.fd);
+}
+
+/* A socket for both families, as a supervisor may hand it over: addresses are what they are. */
+static void test_a_socket_of_both_families(void)
+{
+    static const char *const host[] = {"127.0.0.2", "::1"};
+    struct qp_udp_socket server = {0}, client;
+    struct qp_udp_train train;
+    struct qp_addr any = address("::", 0);
+    int fd = socket(AF_INET6, SOCK_DGRAM, 0), zero = 0;
+    if (fd < 0 || setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &zero, sizeof(zero)) < 0 ||
+        bind(fd, &any.sa, sizeof(any.in6)) < 0) {
+        check_skip("no IPv6 here");
+        return;
+    }
+    if (!CHECK_INT(qp_udp_socket_adopt(&server, fd), ==, 0))
+        return;
+    CHECK(server.dual && server.family == AF_INET6);
+    for (size_t i = 0; i < COUNTOF(host); i++) {
+        struct qp_addr to = address(host[i], qp_addr_port(&server.local));
+        if (!CHECK(open_at(&client, i == 0 ? "127.0.0.1" : "::1", &to)))
+            break;
+        CHECK_INT(qp_udp_plain_send(plain, &client, NULL, NULL, data, 9, 9), ==, 9);
+        receive(&server, &train, 0, 9);
+        CHECK(qp_addr_equal(&train.local, &to));
+        CHECK(qp_addr_equal(&train.peer, &client.local));
+        const struct qp_addr local = train.local, peer = train.peer;
+        CHECK_INT(qp_udp_plain_send(plain, &server, &local, &peer, data, 5, 5), ==, 5);
+        receive(&client, &train, 0, 5);
+        close(client.fd);
+    }
+    close(fd);
+}
+
 static void test_max_is_kept(void)
 {
     struct qp_udp_socket server, client;
@@ -152,6 +200,8 @@ int main(void)
         TEST(test_a_train_arrives_datagram_by_datagram),
         TEST(test_wildcard),
         TEST(test_empty_and_largest_datagrams),
+        TEST(test_too_large_datagrams_are_lost_alone),
+        TEST(test_a_socket_of_both_families),
         TEST(test_max_is_kept),
         TEST(test_refused_by_the_peer),
     };

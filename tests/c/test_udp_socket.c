@@ -4,6 +4,7 @@
 
 #include <arpa/inet.h>
 #include <fcntl.h>
+#include <net/if.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -215,6 +216,54 @@ static void test_adopt(void)
     }
 }
 
+static void test_iface(void)
+{
+    static const struct {
+        const char *iface;
+        int r;
+    } row[] = {{NULL, 0},
+               {"", 0},
+               {"lo", 0},
+               {"qp-nowhere", -ENODEV},
+               {"a name longer than any", -ENODEV}};
+    for (size_t i = 0; i < COUNTOF(row); i++) {
+        struct qp_udp_socket sock = {.fd = -1, .iface = row[i].iface}, taken = sock;
+        struct qp_addr local = loopback(AF_INET);
+        CHECK_INT(qp_udp_iface_check(row[i].iface), ==, row[i].r);
+        CHECK_INT(qp_udp_socket_open(&sock, &local, NULL), ==, row[i].r);
+        int fd = make(UDP_BOUND);
+        CHECK_INT(qp_udp_socket_adopt(&taken, fd), ==, row[i].r);
+        if (row[i].iface != NULL && strcmp(row[i].iface, "lo") == 0) {
+            char name[IFNAMSIZ] = "";
+            socklen_t len = sizeof(name);
+            CHECK(getsockopt(sock.fd, SOL_SOCKET, SO_BINDTODEVICE, name, &len) == 0);
+            CHECK_STR(name, "lo");
+        }
+        close(fd);
+        if (sock.fd >= 0)
+            close(sock.fd);
+    }
+}
+
+/* A v4-mapped address is an IPv4 address. */
+static void test_adopted_mapped_addresses(void)
+{
+    struct qp_udp_socket sock = {.fd = -1};
+    struct qp_addr mapped = loopback(AF_INET), want = mapped;
+    int fd = socket(AF_INET6, SOCK_DGRAM, 0), zero = 0;
+    qp_addr_map(&mapped);
+    if (fd < 0 || setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &zero, sizeof(zero)) < 0 ||
+        bind(fd, &mapped.sa, sizeof(mapped.in6)) < 0) {
+        check_skip("no IPv6 here");
+        return;
+    }
+    CHECK_INT(qp_udp_socket_adopt(&sock, fd), ==, 0);
+    want.in.sin_port = htons((uint16_t)qp_addr_port(&sock.local));
+    CHECK(qp_addr_equal(&sock.local, &want));
+    CHECK(sock.family == AF_INET6 && sock.dual && !sock.wildcard);
+    close(fd);
+}
+
 int main(void)
 {
     static const struct check_test tests[] = {
@@ -225,6 +274,8 @@ int main(void)
         TEST(test_features_not_wanted_stay_off),
         TEST(test_buffers_grow_as_far_as_allowed),
         TEST(test_adopt),
+        TEST(test_adopted_mapped_addresses),
+        TEST(test_iface),
     };
     return RUN(tests);
 }

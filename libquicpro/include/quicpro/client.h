@@ -15,7 +15,8 @@ typedef struct quicpro_client quicpro_client;
  *  @param ret     owned by the caller, freed by quicpro_client_free()
  *  @param loop    must outlive the client
  *  @param config  borrowed for the call; NULL means the defaults
- *  @return 0; QUICPRO_ECERT: "ca_file" unreadable (see quicpro_loop_error()); QUICPRO_ENOMEM
+ *  @return 0; QUICPRO_ECERT: "ca_file" unreadable (see quicpro_loop_error()); -ENODEV: there is no
+ *          such "iface"; QUICPRO_ENOMEM
  *  @since 0.1 */
 QUICPRO_API int quicpro_client_new(quicpro_client **ret, quicpro_loop *loop,
                                    const quicpro_config *config);

@@ -15,7 +15,7 @@ typedef struct quicpro_server quicpro_server;
  *  @param loop    must outlive the server
  *  @param config  "cert_file" and "key_file" must be set; borrowed for the call
  *  @return 0; QUICPRO_ECERT: certificate or key missing, unreadable or not a pair (see
- *          quicpro_loop_error()); QUICPRO_EVALUE; QUICPRO_ENOMEM
+ *          quicpro_loop_error()); -ENODEV: there is no such "iface"; QUICPRO_EVALUE; QUICPRO_ENOMEM
  *  @since 0.1 */
 QUICPRO_API int quicpro_server_new(quicpro_server **ret, quicpro_loop *loop,
                                    const quicpro_config *config);

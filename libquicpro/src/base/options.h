@@ -142,6 +142,8 @@
       "SO_RCVBUF and SO_SNDBUF asked for; 0: the system's")                                        \
     C(io, socket, "auto|epoll|poll", "auto", FROZEN,                                               \
       "I/O backend of a loop; auto: what QUICPRO_IO names, else the best one")                     \
+    S(iface, socket, "", FROZEN,                                                                   \
+      "network interface that sockets are bound to; not set: any")                                 \
     B(gso, socket, true, FROZEN,                                                                   \
       "send trains of datagrams in one call where the kernel can (UDP_SEGMENT)")                   \
     B(gro, socket, true, FROZEN,                                                                   \

@@ -233,8 +233,9 @@ static void tell_all(const struct qp_link *link, struct qp_conn_close *close)
     }
     if (close->error == 0)
         close->error = QUICPRO_EHANDSHAKE; /* nobody said anything in time */
-    append(close->text, sizeof(close->text), "cannot connect to %s port %u", link->target->host,
-           link->target->port);
+    const char *iface = link->endpoint->options.iface;
+    append(close->text, sizeof(close->text), "cannot connect to %s port %u%s%s", link->target->host,
+           link->target->port, iface[0] == '\0' ? "" : " by interface ", iface);
     for (unsigned i = 0; i < dial->attempts; i++, lead = "; ") {
         const struct qp_attempt *a = &dial->attempt[i];
         char where[64];

@@ -2,6 +2,7 @@
 #include "loop/loop.h"
 
 #include "os/random.h"
+#include "os/udp_socket.h"
 #include "quic/tls.h"
 #include "quic/usage.h"
 
@@ -31,6 +32,12 @@ int qp_endpoint_init(struct qp_endpoint *endpoint, struct quicpro_loop *loop,
     int r = qp_options_copy(o, config);
     if (r < 0)
         return r;
+    r = qp_udp_iface_check(o->iface);
+    if (r < 0) {
+        qp_loop_fail(loop, r, "iface \"%s\": there is no such network interface", o->iface);
+        qp_options_done(o);
+        return r;
+    }
     r = (server ? qp_tls_server_new : qp_tls_client_new)(&tls, o, loop->error, sizeof(loop->error));
     if (r < 0) {
         qp_options_done(o);

@@ -17,6 +17,7 @@ struct qp_port *qp_port_new(struct qp_endpoint *endpoint)
         .mmsg = endpoint->options.mmsg,
         .buffer_bytes = (size_t)endpoint->options.socket_buffer_bytes,
     };
+    port->socket.iface = endpoint->options.iface;
     port->next = endpoint->ports;
     endpoint->ports = port;
     return port;

@@ -48,7 +48,9 @@ static int open_one(quicpro_server *server, const struct qp_addr *addr)
         port->socket.fd = -1;
         qp_port_free(port);
         qp_addr_text(addr, text, sizeof(text));
-        return qp_loop_fail(loop, r, "cannot listen on %s: %s", text, strerror(-r));
+        const char *iface = server->endpoint.options.iface;
+        return qp_loop_fail(loop, r, "cannot listen on %s%s%s: %s", text,
+                            iface[0] == '\0' ? "" : " of interface ", iface, strerror(-r));
     }
     return qp_addr_port(&port->socket.local);
 }

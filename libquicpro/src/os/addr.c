@@ -28,6 +28,30 @@ bool qp_addr_is_wildcard(const struct qp_addr *addr)
     return addr->in.sin_addr.s_addr == htonl(INADDR_ANY);
 }
 
+bool qp_addr_unmap(struct qp_addr *addr)
+{
+    const struct sockaddr_in6 in6 = addr->in6;
+    if (addr->sa.sa_family != AF_INET6 || !IN6_IS_ADDR_V4MAPPED(&in6.sin6_addr))
+        return false;
+    memset(addr, 0, sizeof(*addr));
+    addr->in.sin_family = AF_INET;
+    addr->in.sin_port = in6.sin6_port;
+    memcpy(&addr->in.sin_addr, &in6.sin6_addr.s6_addr[12], sizeof(addr->in.sin_addr));
+    return true;
+}
+
+void qp_addr_map(struct qp_addr *addr)
+{
+    const struct sockaddr_in in = addr->in;
+    if (addr->sa.sa_family != AF_INET)
+        return;
+    memset(addr, 0, sizeof(*addr));
+    addr->in6.sin6_family = AF_INET6;
+    addr->in6.sin6_port = in.sin_port;
+    memset(&addr->in6.sin6_addr.s6_addr[10], 0xff, 2);
+    memcpy(&addr->in6.sin6_addr.s6_addr[12], &in.sin_addr, sizeof(in.sin_addr));
+}
+
 int qp_addr_port(const struct qp_addr *addr)
 {
     return ntohs(addr->sa.sa_family == AF_INET6 ? addr->in6.sin6_port : addr->in.sin_port);

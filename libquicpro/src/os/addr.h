@@ -18,6 +18,11 @@ struct qp_addr {
 socklen_t qp_addr_len(const struct qp_addr *addr);
 bool qp_addr_equal(const struct qp_addr *a, const struct qp_addr *b);
 bool qp_addr_is_wildcard(const struct qp_addr *addr);
+/* An IPv4 address that an IPv6 socket shows as ::ffff:192.0.2.1 (RFC 4291 section 2.5.5.2) becomes
+ * what it is; others stay. True if it was one. */
+bool qp_addr_unmap(struct qp_addr *addr);
+/* The other way, for such a socket; IPv6 addresses stay. */
+void qp_addr_map(struct qp_addr *addr);
 int qp_addr_port(const struct qp_addr *addr);
 /* "127.0.0.1:4433" or "[::1]:4433". */
 void qp_addr_text(const struct qp_addr *addr, char *out, size_t size);

@@ -30,6 +30,7 @@ static bool take(struct qp_addr *ret, const struct sockaddr *sa, socklen_t len)
         return false;
     memset(ret, 0, sizeof(*ret));
     memcpy(ret, sa, len);
+    qp_addr_unmap(ret);
     return true;
 }
 

@@ -30,6 +30,7 @@ struct qp_udp_features {
 
 struct qp_udp_counts {
     uint64_t syscalls_in, syscalls_out, messages_out;
+    uint64_t too_large; /* datagrams lost to EMSGSIZE in trains that were sent */
 };
 
 struct qp_udp_socket {
@@ -37,8 +38,12 @@ struct qp_udp_socket {
     bool connected;
     bool wildcard;        /* `local` is one: datagrams tell their destination */
     bool want_write;      /* the kernel took no more; armed for writing */
+    sa_family_t family;   /* AF_INET6 also if it speaks IPv4 (`dual`): addresses here and in trains
+                             are never v4-mapped */
+    bool dual;            /* adopted only */
     struct qp_addr local; /* as bound; port known, address may be the wildcard */
     struct qp_addr peer;  /* connected only */
+    const char *iface;    /* in: interface to bind to, borrowed for the call; NULL or "": any */
     struct qp_udp_features features;
     void *owner;
     uint32_t tag; /* for its owner */
@@ -76,7 +81,7 @@ struct qp_udp_ops {
     /* Opens, binds, and connects if peer is not NULL. features: in and out. The socket is part of
      * the poller from here on. local NULL with a peer: any address. Wildcards report the
      * destination address of each datagram (IP_PKTINFO, IPV6_RECVPKTINFO). IPv6 sockets are
-     * IPV6_V6ONLY. */
+     * IPV6_V6ONLY. -ENODEV: there is no such interface. */
     int (*open)(struct qp_udp_poller *poller, struct qp_udp_socket *socket,
                 const struct qp_addr *local, const struct qp_addr *peer);
     /* The same for a socket that is bound already; fd is moved on success. */
@@ -89,7 +94,8 @@ struct qp_udp_ops {
     /* Sends one train from `local` (if the socket is a wildcard) to `peer` (ignored if connected).
      * len; 0: the kernel takes no more now, nothing was sent, want_write is set and armed;
      * a shorter count (whole segments): the same after a part; -errno: this train is lost
-     * (EMSGSIZE, ENETUNREACH, ECONNREFUSED ...). Falls back from UDP_SEGMENT to sendmmsg to
+     * (EMSGSIZE, ENETUNREACH, ECONNREFUSED ...). Datagrams of a train that are too large for the
+     * interface are lost alone, and count as sent. Falls back from UDP_SEGMENT to sendmmsg to
      * sendmsg when the kernel refuses one for good. */
     int64_t (*send)(struct qp_udp_poller *poller, struct qp_udp_socket *socket,
                     const struct qp_addr *local, const struct qp_addr *peer, const uint8_t *data,

@@ -58,8 +58,10 @@ size_t qp_udp_info_write(uint8_t *at, int family, const struct qp_addr *local)
 {
 #ifdef QP_UDP_INFO6
     if (family == AF_INET6) {
-        const struct in6_pktinfo info = {.ipi6_addr = local->in6.sin6_addr,
-                                         .ipi6_ifindex = local->in6.sin6_scope_id};
+        struct qp_addr mapped = *local;
+        qp_addr_map(&mapped);
+        const struct in6_pktinfo info = {.ipi6_addr = mapped.in6.sin6_addr,
+                                         .ipi6_ifindex = mapped.in6.sin6_scope_id};
         memcpy(CMSG_DATA((struct cmsghdr *)at), &info, sizeof(info));
         return put_head(at, IPPROTO_IPV6, IPV6_PKTINFO, sizeof(info));
     }

@@ -31,7 +31,8 @@ int qp_udp_info_ask(int fd, int family);
 /* Whether c is such a message, for a socket of this family; if so the address of *local is set, its
  * port stays. */
 bool qp_udp_info_read(const struct cmsghdr *c, int family, struct qp_addr *local);
-/* Writes one for a socket of this family at `at`, aligned as struct cmsghdr; bytes, 0 for none. */
+/* Writes one for a socket of this family at `at`, aligned as struct cmsghdr; bytes, 0 for none. An
+ * IPv4 address for an IPv6 socket is mapped. */
 size_t qp_udp_info_write(uint8_t *at, int family, const struct qp_addr *local);
 
 #endif

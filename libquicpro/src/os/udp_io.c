@@ -37,6 +37,7 @@ struct qp_udp_area {
         _Alignas(struct cmsghdr) uint8_t bytes[CONTROL_IN];
     } in_control[QP_UDP_MESSAGES];
     struct control out_control;
+    struct qp_addr out_peer; /* mapped, for a dual socket */
     struct mmsghdr out[QP_UDP_MAX_SEGMENTS];
     struct iovec out_iov[QP_UDP_MAX_SEGMENTS];
 };
@@ -110,8 +111,12 @@ static void read_train(const struct qp_udp_area *area, size_t i, const struct qp
             if (segment > 0 && (size_t)segment < len)
                 train->segment = (size_t)segment;
         } else if (socket->wildcard) {
-            qp_udp_info_read(c, socket->local.sa.sa_family, &train->local);
+            qp_udp_info_read(c, socket->family, &train->local);
         }
+    }
+    if (socket->dual) {
+        qp_addr_unmap(&train->local);
+        qp_addr_unmap(&train->peer);
     }
 }
 
@@ -174,11 +179,16 @@ static void address(struct qp_udp_area *area, struct msghdr *head,
     head->msg_name = NULL;
     head->msg_namelen = 0;
     if (!socket->connected) {
+        if (socket->dual) {
+            area->out_peer = *peer;
+            qp_addr_map(&area->out_peer);
+            peer = &area->out_peer;
+        }
         head->msg_name = (void *)(uintptr_t)peer; /* sendmsg(2) only reads it */
         head->msg_namelen = qp_addr_len(peer);
     }
     if (socket->wildcard && local != NULL && !qp_addr_is_wildcard(local))
-        end += qp_udp_info_write(control + end, socket->local.sa.sa_family, local);
+        end += qp_udp_info_write(control + end, socket->family, local);
     if (segment != 0) {
         uint16_t value = (uint16_t)segment;
         memcpy(CMSG_DATA((struct cmsghdr *)control), &value, sizeof(value));
@@ -201,7 +211,7 @@ static int64_t send_one(struct qp_udp_area *area, struct qp_udp_socket *socket,
     do {
         area->counts.syscalls_out++;
         n = sendmsg(socket->fd, head, MSG_DONTWAIT);
-    } while (n < 0 && (errno == EINTR || qp_udp_is_old_error(errno, &refused)));
+    } while (n < 0 && (errno == EINTR || qp_udp_is_old_error(socket, errno, &refused)));
     if (n < 0)
         return -errno;
     area->counts.messages_out++;
@@ -228,7 +238,7 @@ static int64_t send_many(struct qp_udp_area *area, struct qp_udp_socket *socket,
     do {
         area->counts.syscalls_out++;
         n = sendmmsg(socket->fd, area->out, count, MSG_DONTWAIT);
-    } while (n < 0 && (errno == EINTR || qp_udp_is_old_error(errno, &refused)));
+    } while (n < 0 && (errno == EINTR || qp_udp_is_old_error(socket, errno, &refused)));
     if (n < 0)
         return -errno;
     area->counts.messages_out += (unsigned)n;
@@ -281,6 +291,8 @@ int64_t qp_udp_area_send(struct qp_udp_area *area, struct qp_udp_socket *socket,
         int64_t r = send_some(area, socket, local, peer, data + sent, len - sent, segment);
         if (r == -EAGAIN || r == -EWOULDBLOCK)
             break;
+        if (r == -EMSGSIZE && len - sent > segment)
+            r = qp_udp_too_large(&area->counts, len - sent, segment);
         if (r < 0)
             return r;
         sent += (size_t)r;

@@ -74,7 +74,11 @@ static int64_t receive_one(struct qp_udp_plain *plain, struct qp_udp_socket *soc
         train->peer = socket->peer;
     if (socket->wildcard)
         for (struct cmsghdr *c = CMSG_FIRSTHDR(&head); c != NULL; c = CMSG_NXTHDR(&head, c))
-            qp_udp_info_read(c, socket->local.sa.sa_family, &train->local);
+            qp_udp_info_read(c, socket->family, &train->local);
+    if (socket->dual) {
+        qp_addr_unmap(&train->local);
+        qp_addr_unmap(&train->peer);
+    }
     return len;
 }
 
@@ -96,9 +100,9 @@ int qp_udp_plain_receive(struct qp_udp_plain *plain, struct qp_udp_socket *socke
     return (int)count;
 }
 
-/* Sends one datagram. 0 or -errno. */
-static int send_one(struct qp_udp_plain *plain, const struct qp_udp_socket *socket,
-                    struct msghdr *head, const uint8_t *data, size_t len)
+/* Sends one datagram. Its length, or -errno. */
+static int64_t send_one(struct qp_udp_plain *plain, const struct qp_udp_socket *socket,
+                        struct msghdr *head, const uint8_t *data, size_t len)
 {
     struct iovec iov = {(void *)(uintptr_t)data, len}; /* sendmsg(2) only reads it */
     unsigned refused = 0;
@@ -108,11 +112,11 @@ static int send_one(struct qp_udp_plain *plain, const struct qp_udp_socket *sock
     do {
         plain->counts.syscalls_out++;
         n = sendmsg(socket->fd, head, 0);
-    } while (n < 0 && (errno == EINTR || qp_udp_is_old_error(errno, &refused)));
+    } while (n < 0 && (errno == EINTR || qp_udp_is_old_error(socket, errno, &refused)));
     if (n < 0)
         return -errno;
     plain->counts.messages_out++;
-    return 0;
+    return n;
 }
 
 int64_t qp_udp_plain_send(struct qp_udp_plain *plain, struct qp_udp_socket *socket,
@@ -120,26 +124,33 @@ int64_t qp_udp_plain_send(struct qp_udp_plain *plain, struct qp_udp_socket *sock
                           const uint8_t *data, size_t len, size_t segment)
 {
     struct msghdr head = {0};
+    struct qp_addr mapped;
     size_t sent = 0;
     assert(len != 0 && segment != 0);
     if (!socket->connected) {
+        if (socket->dual) {
+            mapped = *peer;
+            qp_addr_map(&mapped);
+            peer = &mapped;
+        }
         head.msg_name = (void *)(uintptr_t)peer;
         head.msg_namelen = qp_addr_len(peer);
     }
     if (socket->wildcard && local != NULL && !qp_addr_is_wildcard(local)) {
         memset(plain->control.bytes, 0, sizeof(plain->control.bytes));
-        head.msg_controllen =
-            qp_udp_info_write(plain->control.bytes, socket->local.sa.sa_family, local);
+        head.msg_controllen = qp_udp_info_write(plain->control.bytes, socket->family, local);
         head.msg_control = head.msg_controllen == 0 ? NULL : plain->control.bytes;
     }
     while (sent < len) {
         const size_t size = len - sent < segment ? len - sent : segment;
-        int r = send_one(plain, socket, &head, data + sent, size);
+        int64_t r = send_one(plain, socket, &head, data + sent, size);
         if (r == -EAGAIN || r == -EWOULDBLOCK)
             break;
+        if (r == -EMSGSIZE && len - sent > segment)
+            r = qp_udp_too_large(&plain->counts, len - sent, segment);
         if (r < 0)
             return r;
-        sent += size;
+        sent += (size_t)r;
     }
     return (int64_t)sent;
 }

@@ -6,6 +6,7 @@
 #include "os/udp_info.h"
 
 #include <fcntl.h>
+#include <net/if.h>
 #if defined(__linux__) && !defined(QP_UDP_POSIX)
 #include <netinet/udp.h>
 #endif
@@ -82,6 +83,39 @@ static void probe(int fd, struct qp_udp_features *features)
 #endif
 }
 
+int qp_udp_iface_check(const char *name)
+{
+    return name == NULL || name[0] == '\0' || if_nametoindex(name) != 0 ? 0 : -ENODEV;
+}
+
+/* Only traffic of one interface. Where the system lets nobody have that without privilege, at least
+ * what is sent goes there. */
+static int bind_to_iface(int fd, int family, const char *name)
+{
+    if (name == NULL || name[0] == '\0')
+        return 0;
+    const unsigned index = if_nametoindex(name);
+    if (index == 0)
+        return -ENODEV;
+    int r = -1;
+#ifdef SO_BINDTODEVICE
+    r = setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, name, (socklen_t)strlen(name) + 1);
+    if (r == 0 || errno != EPERM)
+        return r == 0 ? 0 : -errno;
+#endif
+#ifdef IP_UNICAST_IF
+    r = family == AF_INET6 ? set_int(fd, IPPROTO_IPV6, IPV6_UNICAST_IF, (int)htonl(index))
+                           : set_int(fd, IPPROTO_IP, IP_UNICAST_IF, (int)htonl(index));
+#elif defined(IP_BOUND_IF)
+    r = family == AF_INET6 ? set_int(fd, IPPROTO_IPV6, IPV6_BOUND_IF, (int)index)
+                           : set_int(fd, IPPROTO_IP, IP_BOUND_IF, (int)index);
+#else
+    errno = ENOTSUP;
+    (void)family;
+#endif
+    return r == 0 ? 0 : -errno;
+}
+
 /* A socket that is bound, as the kernel describes it. */
 static int describe(struct qp_udp_socket *socket, int fd)
 {
@@ -93,6 +127,10 @@ static int describe(struct qp_udp_socket *socket, int fd)
     len = sizeof(socket->peer);
     socket->connected = getpeername(fd, &socket->peer.sa, &len) == 0;
     socket->wildcard = !socket->connected && qp_addr_is_wildcard(&socket->local);
+    socket->family = socket->local.sa.sa_family;
+    socket->dual = socket->family == AF_INET6 && get_int(fd, IPPROTO_IPV6, IPV6_V6ONLY) == 0;
+    qp_addr_unmap(&socket->local);
+    qp_addr_unmap(&socket->peer);
     return 0;
 }
 
@@ -129,6 +167,11 @@ int qp_udp_socket_open(struct qp_udp_socket *sock, const struct qp_addr *local,
         goto failed;
     if (family == AF_INET6 && set_int(fd, IPPROTO_IPV6, IPV6_V6ONLY, 1) < 0)
         goto failed;
+    r = bind_to_iface(fd, family, sock->iface);
+    if (r < 0) {
+        close(fd);
+        return r;
+    }
     if (local != NULL && bind(fd, &local->sa, qp_addr_len(local)) < 0)
         goto failed;
     if (peer != NULL && connect(fd, &peer->sa, qp_addr_len(peer)) < 0)
@@ -160,12 +203,14 @@ int qp_udp_socket_adopt(struct qp_udp_socket *socket, int fd)
     int r = describe(socket, fd);
     if (r < 0)
         return r;
-    int family = socket->local.sa.sa_family;
+    int family = socket->family;
     if ((family != AF_INET && family != AF_INET6) || qp_addr_port(&socket->local) == 0)
         return QUICPRO_EINVAL;
     if (set_flags(fd) < 0)
         return -errno;
-    r = prepare(socket, fd, family, socket->wildcard);
+    r = bind_to_iface(fd, family, socket->iface);
+    if (r == 0)
+        r = prepare(socket, fd, family, socket->wildcard);
     if (r < 0)
         return r;
     socket->fd = fd;

@@ -10,14 +10,29 @@ int qp_udp_socket_open(struct qp_udp_socket *socket, const struct qp_addr *local
 /* Takes a socket that is bound already. 0; -EINVAL: not a bound UDP socket; -errno. */
 int qp_udp_socket_adopt(struct qp_udp_socket *socket, int fd);
 
-/* Whether sending failed because of an earlier datagram: a connected socket was told that nobody
- * listens, and says so to the next call, whatever it is. Sent again, the datagram makes the peer
- * say so again, and the receiver, who can do something about it, hears of it. True once for each
- * *count. */
-static inline bool qp_udp_is_old_error(int error, unsigned *count)
+/* Whether sending failed because of an earlier datagram: a connected socket keeps an error and says
+ * so to the next call, whatever it is. True once for each *count, to try again. ECONNREFUSED:
+ * nobody listens; sent again, the datagram makes the peer say so again, and the receiver, who can
+ * do something about it, hears of it. EMSGSIZE: with PMTUDISC_PROBE Linux says it twice for each
+ * datagram that the interface does not take (measured on 6.18), and the second time is the next
+ * one's. */
+static inline bool qp_udp_is_old_error(const struct qp_udp_socket *socket, int error,
+                                       unsigned *count)
 {
-    return error == ECONNREFUSED && (*count)++ == 0;
+    return socket->connected && (error == ECONNREFUSED || error == EMSGSIZE) && (*count)++ == 0;
 }
+
+/* The datagrams of a train are larger than the interface takes (EMSGSIZE): such a probe, or such a
+ * packet, is lost as on a path that does not carry it (RFC 9000 section 14.3), but not a shorter
+ * one behind it. How many bytes are not to be tried again. */
+static inline int64_t qp_udp_too_large(struct qp_udp_counts *counts, size_t len, size_t segment)
+{
+    counts->too_large += len / segment;
+    return (int64_t)(len - len % segment);
+}
+
+/* 0; -ENODEV: there is no interface of this name. "" is any. */
+int qp_udp_iface_check(const char *name);
 
 /* Buffers and message heads of one poller, made once. */
 struct qp_udp_area;

@@ -266,6 +266,8 @@ int qp_tls_set_host(struct ssl_st *ssl, const char *host)
     X509_VERIFY_PARAM *param = SSL_get0_param(ssl);
     if (inet_pton(AF_INET, host, ip) == 1)
         return X509_VERIFY_PARAM_set1_ip(param, ip, 4) ? 0 : QUICPRO_EINVAL;
+    if (inet_pton(AF_INET6, host, ip) == 1 && IN6_IS_ADDR_V4MAPPED((struct in6_addr *)ip))
+        return X509_VERIFY_PARAM_set1_ip(param, ip + 12, 4) ? 0 : QUICPRO_EINVAL;
     if (inet_pton(AF_INET6, host, ip) == 1)
         return X509_VERIFY_PARAM_set1_ip(param, ip, 16) ? 0 : QUICPRO_EINVAL;
     X509_VERIFY_PARAM_set_hostflags(param, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
