@@ -1,5 +1,5 @@
 /* The loop as its users see it; what servers, clients and streams do has tests of its own. */
-#include "pair.h"
+#include "exchange.h"
 
 #include <sys/wait.h>
 
@@ -112,6 +112,47 @@ static void test_an_idle_server_never_wakes_up(void)
     pair_done(&p);
 }
 
+/* A transfer that could fill every turn, and a request beside it on another connection: whichever
+ * way the bytes go, the other one is answered while little of it has moved. */
+static void test_a_bulk_connection_does_not_starve_others(void)
+{
+    enum { BULK = 64 << 20, BURST = 65536 };
+    for (int upload = 0; upload < 2; upload++) {
+        struct pair p;
+        struct exchanges all = {.expected = SIZE_MAX};
+        struct exchange bulk, small;
+        char burst[16];
+        pair_init(&p, "localhost");
+        snprintf(burst, sizeof(burst), "%d", BURST);
+        quicpro_config_set(p.server_config, "burst_bytes", burst);
+        quicpro_config_set(p.client_config, "burst_bytes", burst);
+        pair_start(&p);
+        p.data = &all;
+        p.on_server = exchange_serve;
+        p.on_client = exchange_client;
+        CHECK_INT(pair_connect(&p, "127.0.0.1"), ==, 0);
+        const quicpro_conn first = p.conn;
+        CHECK_INT(pair_connect(&p, "127.0.0.1"), ==, 0);
+        const quicpro_conn second = p.conn;
+        p.conn = first;
+        CHECK_INT(upload ? exchange_post(&p, &bulk, BULK, 1) : exchange_get(&p, &bulk, BULK, 1), ==,
+                  0);
+        while ((upload ? bulk.sent : bulk.got) < (1 << 20))
+            pair_step(&p);
+        p.conn = second;
+        CHECK_INT(exchange_get(&p, &small, 1000, 2), ==, 0);
+        const size_t before = upload ? bulk.sent : bulk.got;
+        unsigned steps = 0;
+        while (!small.fin && steps++ < 1000)
+            pair_step(&p);
+        CHECK(exchange_good(&small));
+        /* What is in flight is answered first; after that a burst for each turn there and back. */
+        CHECK_U64((upload ? bulk.sent : bulk.got) - before, <, BULK / 8);
+        CHECK_U64(steps, <, 100);
+        exchange_close(&p);
+    }
+}
+
 static void test_wake_ends_a_wait(void)
 {
     quicpro_loop *loop;
@@ -179,6 +220,7 @@ int main(void)
         TEST(test_descriptors_of_each_backend),
         TEST(test_a_backend_that_does_not_exist),
         TEST(test_an_idle_server_never_wakes_up),
+        TEST(test_a_bulk_connection_does_not_starve_others),
         TEST(test_wake_ends_a_wait),
         TEST(test_a_child_may_not_use_it),
         TEST(test_stats_and_log),

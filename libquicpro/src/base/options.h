@@ -98,8 +98,9 @@
       "cubic and reno: leave slow start when round trips grow (RFC 9406)")                         \
     N(min_cwnd_packets, quic, "packets", 1, 1000, 4,                                               \
       "no effect: the engine's least congestion window is two packets (RFC 9002 7.2)")             \
-    N(pacing_max_burst_packets, quic, "packets", 1, 10000, 10,                                     \
-      "no effect: the engine has no limit of its own; burst_bytes bounds a turn")                  \
+    B(pacing, quic, true, FROZEN, "spread what is sent over the round trip (RFC 9002 7.7)")        \
+    U(pacing_max_burst_packets, quic, "packets", 1, 10000, 10, FROZEN,                             \
+      "datagrams that go at once; more where 2 ms of the rate are more (RFC 9002 7.7)")            \
     N(pto_initial_ms, quic, "ms", 1, 600000, 1000,                                                 \
       "no effect: it is three times initial_rtt_ms (RFC 9002 6.2.2)")                              \
     N(pto_max_ms, quic, "ms", 1, 3600000, 60000,                                                   \

@@ -244,21 +244,27 @@ static bool send_packets(struct qp_link *link, const uint16_t *lens, int count,
     return open;
 }
 
-/* Makes and sends packets up to max_bytes. True: there may be more. */
-static bool send_all(struct qp_link *link, size_t max_bytes)
+/* Makes and sends packets up to max_bytes, as the pacer lets. True: there may be more to go at
+ * once. */
+static bool send_all(struct qp_link *link, size_t max_bytes, bool paced, quicpro_tstamp now)
 {
     const struct qp_engine_ops *engine = link->conn.engine;
     const size_t payload = (size_t)link->endpoint->options.max_udp_payload_bytes;
     struct qp_addr local = {0}, peer = {0};
     uint16_t lens[MAX_SEGMENTS];
-    for (size_t total = 0; total < max_bytes;) {
-        int n = engine->send(link->conn.impl, link->loop->out, QP_OUT_BYTES, payload, lens,
-                             MAX_SEGMENTS, &local.sa, &peer.sa, &link->release_at);
+    for (size_t total = 0, bytes; total < max_bytes; total += bytes) {
+        const size_t max =
+            paced ? qp_link_may_send(link, payload, MAX_SEGMENTS, now) : MAX_SEGMENTS;
+        int n = max == 0 ? 0
+                         : engine->send(link->conn.impl, link->loop->out, QP_OUT_BYTES, payload,
+                                        lens, max, &local.sa, &peer.sa, &link->release_at);
         if (n <= 0)
             return false;
         link->packets_out += (uint64_t)n;
+        bytes = 0;
         for (int i = 0; i < n; i++)
-            total += lens[i];
+            bytes += lens[i];
+        qp_link_has_sent(link, bytes, now);
         if (!send_packets(link, lens, n, &local, &peer))
             return true;
     }
@@ -315,16 +321,18 @@ bool qp_link_flush(struct qp_link *link, quicpro_tstamp now)
     check_usage(link);
     if (link->state == QP_LINK_OPEN)
         more = qp_h3_write(&link->h3, burst);
-    more |= send_all(link, burst);
-    if (link->close_reason != NULL ||
-        (!more && link->state == QP_LINK_OPEN && qp_h3_drained(&link->h3))) {
+    link->release_at = 0;
+    more |= send_all(link, burst, link->close_reason == NULL, now);
+    link->prompted &= link->release_at != 0; /* else there was nothing to answer */
+    if (link->close_reason != NULL || (!more && link->release_at == 0 &&
+                                       link->state == QP_LINK_OPEN && qp_h3_drained(&link->h3))) {
         const bool app = link->state == QP_LINK_OPEN;
         qp_conn_close(&link->conn, app,
                       !app                         ? 0
                       : link->close_reason == NULL ? H3_NO_ERROR
                                                    : link->close_code,
                       link->close_reason == NULL ? "" : link->close_reason);
-        more = send_all(link, burst);
+        more = send_all(link, burst, false, now);
     }
     if (more && link->port->left != NULL) {
         qp_link_mark_dirty(link);
@@ -350,7 +358,9 @@ void qp_link_on_timer(struct qp_link *link, quicpro_tstamp now)
         link->handshake_expired = true;
         qp_conn_fail(&link->conn, false, 0, "handshake timeout");
     }
-    link->conn.engine->on_timeout(link->conn.impl);
-    link->fed = true;
+    if (link->handshake_expired || link->conn.engine->expiry(link->conn.impl) <= now) {
+        link->conn.engine->on_timeout(link->conn.impl);
+        link->fed = link->prompted = true;
+    } /* else the pacer lets more go */
     qp_link_mark_dirty(link);
 }

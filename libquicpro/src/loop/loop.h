@@ -27,6 +27,7 @@
 #include "os/udp_backend.h"
 #include "quic/cid.h"
 #include "quic/conn.h"
+#include "quic/pacer.h"
 #include "quic/reset.h"
 
 /* A socket of an endpoint, with the one train the kernel did not take: packets that are made count
@@ -88,7 +89,9 @@ struct qp_link {
     uint64_t close_code;
     bool keys_spent;
     bool close_tried;            /* the engine was asked for its closing packet */
-    quicpro_tstamp release_at;   /* when the congestion controller lets more packets go; 0: now */
+    struct qp_pacer pacer;       /* for congestion controllers that do not pace by themselves */
+    quicpro_tstamp release_at;   /* when more packets may go; 0: now */
+    bool prompted;               /* datagrams or a timeout came since packets were made */
     uint8_t (*cids)[QP_CID_LEN]; /* malloc'd: IDs of ours besides the first one */
     size_t cid_count;
 };
@@ -163,6 +166,11 @@ void qp_link_end(struct qp_link *link, const struct qp_conn_close *close);
 void qp_link_update_paths(struct qp_link *link);
 /* Takes all IDs of ours out of the loop's map. */
 void qp_link_forget_cids(struct qp_link *link);
+
+/* pace.c: datagrams of at most payload bytes that may be made now, up to max; 0: wait until
+ * link->release_at, which is set. */
+size_t qp_link_may_send(struct qp_link *link, size_t payload, size_t max, quicpro_tstamp now);
+void qp_link_has_sent(struct qp_link *link, size_t bytes, quicpro_tstamp now);
 
 /* port.c */
 struct qp_port *qp_port_new(struct qp_endpoint *endpoint);

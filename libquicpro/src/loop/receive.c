@@ -54,7 +54,7 @@ static void feed(struct qp_link *link, const struct qp_udp_train *train, uint8_t
     if (link->conn.impl == NULL)
         return;
     qp_conn_recv(&link->conn, data, len, segment, &train->local.sa, &train->peer.sa);
-    link->fed = true;
+    link->fed = link->prompted = true;
     qp_link_mark_dirty(link);
 }
 

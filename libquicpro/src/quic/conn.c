@@ -65,6 +65,7 @@ int qp_conn_factory_init(struct qp_conn_factory *factory, const struct qp_engine
         .disable_active_migration = options->disable_active_migration,
         .hystart = options->hystart_enable,
         .grease = options->grease_enable,
+        .pacing = options->pacing,
     };
     qp_engine_config *config;
     int r = engine->config_new(&config, tls, &params);
