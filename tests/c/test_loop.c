@@ -1,6 +1,8 @@
 /* The loop as its users see it; what servers, clients and streams do has tests of its own. */
 #include "exchange.h"
 
+#include "loop/loop.h"
+
 #include <sys/wait.h>
 
 static void test_bad_arguments(void)
@@ -153,6 +155,57 @@ static void test_a_bulk_connection_does_not_starve_others(void)
     }
 }
 
+static uint64_t spins(const quicpro_loop *loop)
+{
+    quicpro_loop_stats stats = {.size = sizeof(stats)};
+    CHECK_INT(quicpro_loop_get_stats(loop, &stats), ==, 0);
+    return stats.spins;
+}
+
+/* Spinning finds what is there, keeps to the timeout, and sleeps after it. */
+static void test_spinning(void)
+{
+    static const char *const io[] = {"epoll", "poll"};
+    for (size_t i = 0; i < COUNTOF(io); i++) {
+        quicpro_config *config;
+        quicpro_loop *loop;
+        const quicpro_batch *batch;
+        CHECK_INT(quicpro_config_new(&config), ==, 0);
+        CHECK_INT(quicpro_config_set(config, "io", io[i]), ==, 0);
+        CHECK_INT(quicpro_config_set(config, "spin_us", "1000"), ==, 0);
+        CHECK_INT(quicpro_config_set(config, "spin_us", "1001"), ==, QUICPRO_EVALUE);
+        CHECK_INT(quicpro_loop_new(&loop, config), ==, 0);
+        quicpro_config_free(config);
+        quicpro_loop_wake(loop);
+        CHECK_INT(quicpro_loop_wait(loop, QUICPRO_FOREVER), ==, 1);
+        CHECK_U64(spins(loop), ==, 1);
+        CHECK_INT(quicpro_loop_run(loop, 0, &batch), ==, 0);
+        CHECK_INT(quicpro_loop_wait(loop, 0), ==, 0);
+        const quicpro_tstamp start = quicpro_now();
+        CHECK_INT(quicpro_loop_wait(loop, 3 * QUICPRO_MILLISECOND), ==, 0);
+        CHECK_U64(quicpro_now() - start, >=, 3 * QUICPRO_MILLISECOND);
+        CHECK_U64(spins(loop), ==, 1);
+        quicpro_loop_free(loop);
+    }
+}
+
+/* Whatever the machine's clock does, time does not run backwards for the connections. */
+static void test_a_clock_that_jumps_back(void)
+{
+    struct pair p;
+    struct exchanges all;
+    struct exchange x;
+    exchange_open(&p, &all, 1);
+    const quicpro_tstamp ahead = quicpro_now() + QUICPRO_SECOND; /* as if it had been that late */
+    p.server_loop->now = p.client_loop->now = ahead;
+    CHECK_U64(qp_loop_now(p.server_loop), ==, ahead);
+    CHECK_INT(exchange_get(&p, &x, 300000, 3), ==, 0);
+    CHECK(pair_until(&p, &all.finished));
+    CHECK(exchange_good(&x));
+    CHECK_U64(p.server_loop->now, >=, ahead);
+    exchange_close(&p);
+}
+
 static void test_wake_ends_a_wait(void)
 {
     quicpro_loop *loop;
@@ -221,6 +274,8 @@ int main(void)
         TEST(test_a_backend_that_does_not_exist),
         TEST(test_an_idle_server_never_wakes_up),
         TEST(test_a_bulk_connection_does_not_starve_others),
+        TEST(test_spinning),
+        TEST(test_a_clock_that_jumps_back),
         TEST(test_wake_ends_a_wait),
         TEST(test_a_child_may_not_use_it),
         TEST(test_stats_and_log),

@@ -60,6 +60,48 @@ static void test_a_socket_has_the_options_of_its_endpoint(void)
     pair_done(&p);
 }
 
+static void keep_busy_poll(void *user, int level, const char *line)
+{
+    if (strstr(line, "busy_poll_us") != NULL) {
+        CHECK_INT(level, ==, QUICPRO_LOG_INFO);
+        snprintf(user, 128, "%s", line);
+    }
+}
+
+static uint64_t busy_poll(const quicpro_loop *loop)
+{
+    quicpro_loop_stats stats = {.size = sizeof(stats)};
+    CHECK_INT(quicpro_loop_get_stats(loop, &stats), ==, 0);
+    return stats.busy_poll;
+}
+
+/* Loopback has no device to poll: accepted is all that it can be, and we say so. */
+static void test_busy_polling_is_reported(void)
+{
+    struct pair p;
+    char line[128] = "";
+    pair_init(&p, "localhost");
+    quicpro_config_set(p.server_config, "busy_poll_us", "50");
+    CHECK_INT(quicpro_loop_new(&p.server_loop, p.server_config), ==, 0);
+    CHECK_INT(quicpro_loop_new(&p.client_loop, p.client_config), ==, 0);
+    CHECK_INT(quicpro_server_new(&p.server, p.server_loop, p.server_config), ==, 0);
+    CHECK_INT(quicpro_client_new(&p.client, p.client_loop, p.client_config), ==, 0);
+    quicpro_loop_set_log(p.server_loop, keep_busy_poll, line, QUICPRO_LOG_INFO);
+    CHECK_U64(busy_poll(p.server_loop), ==, QUICPRO_BUSY_POLL_OFF);
+    p.port = (uint16_t)quicpro_server_listen(p.server, "127.0.0.1", 0);
+    const uint64_t state = busy_poll(p.server_loop);
+    CHECK(state == QUICPRO_BUSY_POLL_REFUSED || state == QUICPRO_BUSY_POLL_ACCEPTED);
+    CHECK(strstr(line, state == QUICPRO_BUSY_POLL_REFUSED ? "refused: " : "accepted") != NULL);
+    CHECK_INT(pair_connect(&p, "127.0.0.1"), ==, 0);
+    CHECK(pair_until(&p, &p.connected));
+    if (state == QUICPRO_BUSY_POLL_ACCEPTED) {
+        CHECK_U64(busy_poll(p.server_loop), ==, QUICPRO_BUSY_POLL_NO_EFFECT);
+        CHECK(strstr(line, "without effect") != NULL);
+    }
+    CHECK_U64(busy_poll(p.client_loop), ==, QUICPRO_BUSY_POLL_OFF);
+    pair_done(&p);
+}
+
 /* A kernel that takes a part of every other train, and then nothing until it is asked again. */
 static const struct qp_udp_ops *kernel; /* the real one */
 static unsigned moody_turn;
@@ -146,6 +188,7 @@ int main(void)
     static const struct check_test tests[] = {
         TEST(test_transfers_without_help_of_the_kernel),
         TEST(test_a_socket_has_the_options_of_its_endpoint),
+        TEST(test_busy_polling_is_reported),
         TEST(test_a_train_that_is_taken_in_parts),
         TEST(test_a_train_that_is_lost),
     };

@@ -245,6 +245,22 @@ static void test_iface(void)
     }
 }
 
+static void test_busy_poll(void)
+{
+    struct qp_udp_socket off = {0}, on = {.features.busy_poll_us = 50};
+    struct qp_addr local = loopback(AF_INET);
+    if (!CHECK_INT(qp_udp_socket_open(&off, &local, NULL), ==, 0) ||
+        !CHECK_INT(qp_udp_socket_open(&on, &local, NULL), ==, 0))
+        return;
+    CHECK_INT(off.features.busy_poll_error, ==, 0);
+    CHECK_INT(option(off.fd, SOL_SOCKET, SO_BUSY_POLL), ==, 0);
+    CHECK_INT(option(on.fd, SOL_SOCKET, SO_BUSY_POLL), ==,
+              on.features.busy_poll_error == 0 ? 50 : 0);
+    CHECK(!qp_udp_busy_polls(&on)); /* nothing came */
+    close(off.fd);
+    close(on.fd);
+}
+
 /* A v4-mapped address is an IPv4 address. */
 static void test_adopted_mapped_addresses(void)
 {
@@ -276,6 +292,7 @@ int main(void)
         TEST(test_adopt),
         TEST(test_adopted_mapped_addresses),
         TEST(test_iface),
+        TEST(test_busy_poll),
     };
     return RUN(tests);
 }

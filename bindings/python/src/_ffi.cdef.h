@@ -185,6 +185,9 @@ typedef struct quicpro_loop_stats {
     uint64_t refused_handshakes;
     uint64_t refused_prefix;
     uint64_t keys_spent;
+    uint64_t send_refused;
+    uint64_t spins;
+    uint64_t busy_poll;
 } quicpro_loop_stats;
 int quicpro_loop_get_stats(const quicpro_loop *loop, quicpro_loop_stats *stats);
 typedef struct quicpro_server quicpro_server;

@@ -140,7 +140,21 @@ typedef struct quicpro_loop_stats {
     uint64_t refused_handshakes; /* "max_handshakes" */
     uint64_t refused_prefix;     /* "max_handshakes_per_prefix" */
     uint64_t keys_spent; /* connections ended because their keys had sealed enough (RFC 9001 6.6) */
+    uint64_t
+        send_refused; /* datagrams that the kernel did not send: too large, no route, a filter */
+    uint64_t spins;   /* waits that found something while they spun ("spin_us"); part of wakeups */
+    uint64_t busy_poll; /* enum quicpro_busy_poll: the best of the sockets open now */
 } quicpro_loop_stats;
+
+/** What became of the option "busy_poll_us". */
+enum quicpro_busy_poll {
+    QUICPRO_BUSY_POLL_OFF = 0,       /* not asked for */
+    QUICPRO_BUSY_POLL_REFUSED = 1,   /* by the kernel; the log says why */
+    QUICPRO_BUSY_POLL_NO_EFFECT = 2, /* accepted, but what came was from a device without queues to
+                                        poll, such as lo or veth */
+    QUICPRO_BUSY_POLL_ACCEPTED = 3,  /* accepted; nothing came yet that would show more */
+    QUICPRO_BUSY_POLL_ACTIVE = 4,    /* the kernel polls the queue of a device */
+};
 
 /** @param stats  size set by the caller; unknown tail bytes are left alone
  *  @return 0; QUICPRO_EINVAL: size too small

@@ -145,6 +145,10 @@
       "I/O backend of a loop; auto: what QUICPRO_IO names, else the best one")                     \
     S(iface, socket, "", FROZEN,                                                                   \
       "network interface that sockets are bound to; not set: any")                                 \
+    U(spin_us, socket, "us", 0, 1000, 0, FROZEN,                                                   \
+      "look for datagrams this long before sleeping; costs a core, saves a wake-up")               \
+    U(busy_poll_us, socket, "us", 0, 1000, 0, FROZEN,                                              \
+      "have the kernel poll the device this long (SO_BUSY_POLL), where it can; 0: no")             \
     B(gso, socket, true, FROZEN,                                                                   \
       "send trains of datagrams in one call where the kernel can (UDP_SEGMENT)")                   \
     B(gro, socket, true, FROZEN,                                                                   \

@@ -119,6 +119,7 @@ static int connect_to(struct qp_link *link, const struct qp_addr *peer, const ch
         link->port->socket.fd = -1;
         return r;
     }
+    qp_port_report(link->port);
     link->local = link->port->socket.local;
     link->peer = *peer;
     qp_link_make_cid(loop, scid);

@@ -23,7 +23,9 @@ int qp_loop_fail(struct quicpro_loop *loop, int error, const char *format, ...)
 
 quicpro_tstamp qp_loop_now(struct quicpro_loop *loop)
 {
-    loop->now = qp_clock_now();
+    const quicpro_tstamp now = qp_clock_now();
+    if (now > loop->now) /* whatever a machine that was moved or woken up says */
+        loop->now = now;
     qp_engine_quiche.set_now(loop->now);
     return loop->now;
 }
@@ -195,13 +197,36 @@ int quicpro_loop_flush(quicpro_loop *loop)
     return 0;
 }
 
+/* Looks again and again for as long as "spin_us" says: a thread that sleeps is woken tens of
+ * microseconds late. What is left of the timeout goes to *timeout. */
+static int spin(quicpro_loop *loop, quicpro_tstamp *timeout)
+{
+    const quicpro_tstamp most = loop->options.spin_us * QUICPRO_MICROSECOND;
+    const quicpro_tstamp start = qp_clock_now(), span = *timeout < most ? *timeout : most;
+    for (quicpro_tstamp now = start; now - start < span; now = qp_clock_now()) {
+        int r = loop->udp->wait(loop->poller, 0);
+        loop->spins += r > 0;
+        if (r != 0)
+            return r;
+    }
+    if (*timeout != QUICPRO_FOREVER)
+        *timeout -= span;
+    return 0;
+}
+
 int quicpro_loop_wait(quicpro_loop *loop, quicpro_tstamp timeout)
 {
     if (loop == NULL)
         return QUICPRO_EINVAL;
     if (!ours(loop))
         return QUICPRO_EFORK;
-    int r = loop->udp->wait(loop->poller, loop->again ? 0 : timeout);
+    int r = 0;
+    if (loop->again)
+        timeout = 0;
+    if (loop->options.spin_us != 0 && timeout != 0)
+        r = spin(loop, &timeout);
+    if (r == 0)
+        r = loop->udp->wait(loop->poller, timeout);
     if (r > 0)
         loop->wakeups++;
     return loop->again && r == 0 ? 1 : r;
@@ -280,9 +305,13 @@ int quicpro_loop_get_stats(const quicpro_loop *loop, quicpro_loop_stats *stats)
         return QUICPRO_EINVAL;
     const struct qp_udp_counts *counts = loop->udp->counts(loop->poller);
     const size_t size = stats->size;
-    uint64_t open = 0;
-    for (const struct qp_endpoint *e = loop->endpoints; e != NULL; e = e->next)
+    uint64_t open = 0, busy_poll = QUICPRO_BUSY_POLL_OFF;
+    for (const struct qp_endpoint *e = loop->endpoints; e != NULL; e = e->next) {
         open += e->open;
+        for (const struct qp_port *port = e->ports; port != NULL; port = port->next)
+            if (qp_port_busy_poll(port) > busy_poll)
+                busy_poll = qp_port_busy_poll(port);
+    }
     *stats = (quicpro_loop_stats){
         .size = size,
         .wakeups = loop->wakeups,
@@ -309,6 +338,9 @@ int quicpro_loop_get_stats(const quicpro_loop *loop, quicpro_loop_stats *stats)
         .refused_handshakes = loop->admits[QP_ADMIT_NO_HANDSHAKE],
         .refused_prefix = loop->admits[QP_ADMIT_NO_NEIGHBOURS],
         .keys_spent = loop->keys_spent,
+        .send_refused = loop->send_refused + counts->too_large,
+        .spins = loop->spins,
+        .busy_poll = busy_poll,
     };
     return 0;
 }

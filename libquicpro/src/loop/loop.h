@@ -37,6 +37,7 @@ struct qp_port {
     struct qp_endpoint *endpoint;
     struct qp_link *link; /* client: the one connection it serves */
     struct qp_port *next;
+    bool received;
     uint8_t *left; /* malloc'd; NULL: nothing */
     size_t left_len, left_segment;
     struct qp_addr left_local, left_peer;
@@ -124,7 +125,7 @@ struct quicpro_loop {
     struct qp_log log;
     char error[256];
     uint64_t wakeups, datagrams_in, datagrams_out, bytes_in, bytes_out, dropped_in, send_blocked;
-    uint64_t connections_made, panics, resets_sent, keys_spent;
+    uint64_t connections_made, panics, resets_sent, keys_spent, send_refused, spins;
     uint64_t admits[QP_ADMIT_KINDS]; /* datagrams of strangers, by what was done with them */
 };
 
@@ -175,6 +176,9 @@ void qp_link_has_sent(struct qp_link *link, size_t bytes, quicpro_tstamp now);
 /* port.c */
 struct qp_port *qp_port_new(struct qp_endpoint *endpoint);
 void qp_port_free(struct qp_port *port);
+/* Says what its socket got, once it is open. */
+void qp_port_report(const struct qp_port *port);
+enum quicpro_busy_poll qp_port_busy_poll(const struct qp_port *port);
 /* Sends one train or keeps it. False if the port takes no more. */
 bool qp_port_send(struct qp_port *port, const struct qp_addr *local, const struct qp_addr *peer,
                   const uint8_t *data, size_t len, size_t segment);

@@ -1,5 +1,7 @@
 #include "loop/loop.h"
 
+#include "os/udp_socket.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -16,6 +18,7 @@ struct qp_port *qp_port_new(struct qp_endpoint *endpoint)
         .gro = endpoint->options.gro,
         .mmsg = endpoint->options.mmsg,
         .buffer_bytes = (size_t)endpoint->options.socket_buffer_bytes,
+        .busy_poll_us = (unsigned)endpoint->options.busy_poll_us,
     };
     port->socket.iface = endpoint->options.iface;
     port->next = endpoint->ports;
@@ -35,6 +38,36 @@ void qp_port_free(struct qp_port *port)
         loop->udp->close(loop->poller, &port->socket);
     free(port->left);
     free(port);
+}
+
+enum quicpro_busy_poll qp_port_busy_poll(const struct qp_port *port)
+{
+    if (port->socket.features.busy_poll_us == 0)
+        return QUICPRO_BUSY_POLL_OFF;
+    if (port->socket.features.busy_poll_error < 0)
+        return QUICPRO_BUSY_POLL_REFUSED;
+    if (!port->received)
+        return QUICPRO_BUSY_POLL_ACCEPTED;
+    return qp_udp_busy_polls(&port->socket) ? QUICPRO_BUSY_POLL_ACTIVE
+                                            : QUICPRO_BUSY_POLL_NO_EFFECT;
+}
+
+void qp_port_report(const struct qp_port *port)
+{
+    static const char *const word[] = {
+        [QUICPRO_BUSY_POLL_REFUSED] = "refused",
+        [QUICPRO_BUSY_POLL_NO_EFFECT] = "accepted, without effect: the device has nothing to poll",
+        [QUICPRO_BUSY_POLL_ACCEPTED] = "accepted",
+        [QUICPRO_BUSY_POLL_ACTIVE] = "in effect",
+    };
+    const enum quicpro_busy_poll state = qp_port_busy_poll(port);
+    const int error = port->socket.features.busy_poll_error;
+    char text[64];
+    if (state == QUICPRO_BUSY_POLL_OFF)
+        return;
+    qp_addr_text(&port->socket.local, text, sizeof(text));
+    qp_log(&port->endpoint->loop->log, QUICPRO_LOG_INFO, "busy_poll_us on %s: %s%s%s", text,
+           word[state], error < 0 ? ": " : "", error < 0 ? quicpro_strerror(error) : "");
 }
 
 static bool keep(struct qp_port *port, const struct qp_addr *local, const struct qp_addr *peer,
@@ -58,6 +91,7 @@ bool qp_port_send(struct qp_port *port, const struct qp_addr *local, const struc
     int64_t n = loop->udp->send(loop->poller, &port->socket, local, peer, data, len, segment);
     if (n < 0) {
         /* This train is lost, as on the wire; loss recovery or the idle timeout see to the rest. */
+        loop->send_refused += (len + segment - 1) / segment;
         qp_log(&loop->log, QUICPRO_LOG_DEBUG, "send: %s", quicpro_strerror((int)n));
         return true;
     }

@@ -120,6 +120,10 @@ void qp_port_receive(struct qp_port *port, quicpro_tstamp now, size_t budget)
         }
         if (n <= 0)
             return;
+        if (!port->received) {
+            port->received = true;
+            qp_port_report(port);
+        }
         for (int i = 0; i < n; i++) {
             loop->bytes_in += train[i].len;
             if (train[i].len == 0)

@@ -52,6 +52,7 @@ static int open_one(quicpro_server *server, const struct qp_addr *addr)
         return qp_loop_fail(loop, r, "cannot listen on %s%s%s: %s", text,
                             iface[0] == '\0' ? "" : " of interface ", iface, strerror(-r));
     }
+    qp_port_report(port);
     return qp_addr_port(&port->socket.local);
 }
 
@@ -104,6 +105,7 @@ int quicpro_server_listen_fd(quicpro_server *server, int fd)
         return qp_loop_fail(loop, r, "descriptor %d is no bound UDP socket: %s", fd,
                             quicpro_strerror(r));
     }
+    qp_port_report(port);
     return qp_addr_port(&port->socket.local);
 }
 

@@ -207,6 +207,16 @@ static int patience(const quicpro_loop *loop)
     return whole < INT_MAX ? (int)whole : INT_MAX;
 }
 
+/* As quicpro_loop_wait() spins, but lets callers in. True: there is something to do. */
+static bool spun(quicpro_thread *t, struct watched *w, int timeout, quicpro_tstamp span)
+{
+    const quicpro_tstamp start = quicpro_now();
+    while (timeout != 0 && quicpro_now() - start < span)
+        if (poll(w->fd, (nfds_t)w->count, 0) > 0 || atomic_load(&t->wanted) != 0)
+            return true;
+    return false;
+}
+
 static void *drive(void *arg)
 {
     quicpro_thread *t = arg;
@@ -220,8 +230,10 @@ static void *drive(void *arg)
         int timeout = patience(t->loop);
         if (!watch(&w, t->loop))
             timeout = timeout == 0 ? 0 : 1;
+        const quicpro_tstamp spin = t->loop->options.spin_us * QUICPRO_MICROSECOND;
         pthread_mutex_unlock(&t->lock);
-        poll(w.fd, (nfds_t)w.count, timeout);
+        if (spin == 0 || !spun(t, &w, timeout, spin))
+            poll(w.fd, (nfds_t)w.count, timeout);
         while (atomic_load(&t->wanted) != 0)
             sched_yield();
         pthread_mutex_lock(&t->lock);

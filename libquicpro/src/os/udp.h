@@ -24,8 +24,10 @@ struct qp_udp_train {
 };
 
 struct qp_udp_features {
-    bool gso, gro, mmsg; /* in: wanted; out: what the kernel gave */
-    size_t buffer_bytes; /* in: SO_RCVBUF and SO_SNDBUF to ask for; 0: leave */
+    bool gso, gro, mmsg;   /* in: wanted; out: what the kernel gave */
+    size_t buffer_bytes;   /* in: SO_RCVBUF and SO_SNDBUF to ask for; 0: leave */
+    unsigned busy_poll_us; /* in: SO_BUSY_POLL to ask for; 0: leave */
+    int busy_poll_error;   /* out: 0 or -errno */
 };
 
 struct qp_udp_counts {

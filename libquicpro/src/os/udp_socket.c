@@ -66,6 +66,34 @@ static void never_fragment(int fd, int family)
     (void)fd, (void)family;
 }
 
+static int set_busy_poll(int fd, unsigned microseconds)
+{
+    if (microseconds == 0)
+        return 0;
+#ifdef SO_BUSY_POLL
+    if (set_int(fd, SOL_SOCKET, SO_BUSY_POLL, (int)microseconds) < 0)
+        return -errno;
+#ifdef SO_PREFER_BUSY_POLL
+    (void)set_int(fd, SOL_SOCKET, SO_PREFER_BUSY_POLL,
+                  1); /* needs privilege, and is a refinement */
+#endif
+    return 0;
+#else
+    (void)fd;
+    return -ENOTSUP;
+#endif
+}
+
+bool qp_udp_busy_polls(const struct qp_udp_socket *socket)
+{
+#ifdef SO_INCOMING_NAPI_ID
+    return get_int(socket->fd, SOL_SOCKET, SO_INCOMING_NAPI_ID) > 0;
+#else
+    (void)socket;
+    return false;
+#endif
+}
+
 static void probe(int fd, struct qp_udp_features *features)
 {
 #ifdef UDP_SEGMENT
@@ -141,6 +169,7 @@ static int prepare(struct qp_udp_socket *socket, int fd, int family, bool wildca
     if (r < 0)
         return r;
     set_buffers(fd, socket->features.buffer_bytes);
+    socket->features.busy_poll_error = set_busy_poll(fd, socket->features.busy_poll_us);
     probe(fd, &socket->features);
     return 0;
 }

@@ -31,6 +31,10 @@ static inline int64_t qp_udp_too_large(struct qp_udp_counts *counts, size_t len,
     return (int64_t)(len - len % segment);
 }
 
+/* Whether the kernel polls the device that datagrams of this socket come from: it has taken one
+ * from a queue that it can poll. */
+bool qp_udp_busy_polls(const struct qp_udp_socket *socket);
+
 /* 0; -ENODEV: there is no interface of this name. "" is any. */
 int qp_udp_iface_check(const char *name);
 
