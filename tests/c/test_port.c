@@ -2,6 +2,12 @@
 
 #include "loop/loop.h"
 
+#include <net/if.h>
+#include <sched.h>
+#include <sys/ioctl.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+
 static void switch_off(quicpro_config *config, const char *options)
 {
     static const char *const name[] = {"gso", "gro", "mmsg"};
@@ -154,32 +160,184 @@ static void test_a_train_that_is_taken_in_parts(void)
     exchange_close(&p);
 }
 
+static int fault;      /* what the kernel says, */
+static unsigned every; /* to each n-th train */
+
 static int64_t failing_send(struct qp_udp_poller *poller, struct qp_udp_socket *socket,
                             const struct qp_addr *local, const struct qp_addr *peer,
                             const uint8_t *data, size_t len, size_t segment)
 {
-    if (++moody_turn % 5 == 0)
-        return -ENETUNREACH;
+    if (++moody_turn % every == 0)
+        return fault;
     return kernel->send(poller, socket, local, peer, data, len, segment);
 }
 
-/* A train that is refused is lost as on the wire: it comes again. */
-static void test_a_train_that_is_lost(void)
+/* How often a pair turns while nothing can move. */
+static unsigned steps_for(struct pair *p, quicpro_tstamp span)
+{
+    unsigned steps = 0;
+    for (const quicpro_tstamp end = quicpro_now() + span; quicpro_now() < end; steps++)
+        pair_step(p);
+    return steps;
+}
+
+/* A train that is refused is lost as on the wire: it comes again, whatever the reason was. While
+ * all are refused nothing ends and nothing spins; afterwards it goes on. */
+static void test_trains_that_are_refused(void)
+{
+    static const int row[] = {-ENOBUFS, -EPERM, -EMSGSIZE, -ENETUNREACH, -EINVAL};
+    for (size_t i = 0; i < COUNTOF(row); i++) {
+        struct pair p;
+        struct exchanges all;
+        struct exchange x;
+        quicpro_loop_stats stats = {.size = sizeof(stats)};
+        struct qp_udp_ops failing;
+        moody_turn = 0;
+        fault = row[i];
+        every = 5;
+        exchange_open(&p, &all, 1);
+        kernel = p.server_loop->udp;
+        failing = *kernel;
+        failing.send = failing_send;
+        p.server_loop->udp = &failing;
+        CHECK_INT(exchange_get(&p, &x, 400000, 7), ==, 0);
+        for (int step = 0; step < 3; step++)
+            pair_step(&p);
+        every = 1;
+        CHECK_U64(steps_for(&p, 10 * QUICPRO_MILLISECOND), <, 50);
+        CHECK_INT(p.closed, ==, 0);
+        every = 5;
+        if (!CHECK(pair_until(&p, &all.finished)))
+            printf("# %s\n", quicpro_strerror(row[i]));
+        CHECK(exchange_good(&x));
+        CHECK_INT(quicpro_loop_get_stats(p.server_loop, &stats), ==, 0);
+        CHECK_U64(stats.send_refused, >, 0);
+        CHECK_U64(stats.send_blocked, ==, 0);
+        p.server_loop->udp = kernel;
+        exchange_close(&p);
+    }
+}
+
+/* Runs a test in a network of its own, where it may do as it likes with the only interface. */
+static void in_namespace(void (*run)(int control))
+{
+    int status = 0;
+    fflush(stdout);
+    pid_t pid = fork();
+    if (pid == 0) {
+        struct ifreq up = {.ifr_name = "lo", .ifr_flags = IFF_UP | IFF_RUNNING};
+        int control = -1;
+        if ((unshare(CLONE_NEWNET) < 0 && unshare(CLONE_NEWUSER | CLONE_NEWNET) < 0) ||
+            (control = socket(AF_INET, SOCK_DGRAM, 0)) < 0 || ioctl(control, SIOCSIFFLAGS, &up) < 0)
+            _exit(77);
+        run(control);
+        fflush(stdout);
+        _exit(check_state.failed != 0);
+    }
+    CHECK(waitpid(pid, &status, 0) == pid && WIFEXITED(status));
+    if (WIFEXITED(status) && WEXITSTATUS(status) == 77)
+        check_skip("no network namespace to be had");
+    else
+        CHECK_INT(status, ==, 0);
+}
+
+static void set_mtu(int control, int mtu)
+{
+    struct ifreq request = {.ifr_name = "lo", .ifr_mtu = mtu};
+    CHECK_INT(ioctl(control, SIOCSIFMTU, &request), ==, 0);
+}
+
+/* 192.0.2.1, of documentation, at the interface or not. (A loopback that is down takes everything
+ * for 127.0.0.1 and drops it without a word.) */
+static void set_address(int control, bool there)
+{
+    struct ifreq request = {.ifr_name = "lo:1"};
+    struct sockaddr_in addr = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(0xc0000201)};
+    memcpy(&request.ifr_addr, &addr, sizeof(addr));
+    if (!there)
+        request.ifr_flags = 0;
+    CHECK_INT(ioctl(control, there ? SIOCSIFADDR : SIOCSIFFLAGS, &request), ==, 0);
+}
+
+/* The same from a real kernel: an address that vanishes (ENETUNREACH and the like), an interface
+ * whose MTU is too small for our datagrams (EMSGSIZE). */
+static void interface_comes_and_goes(int control)
+{
+    set_address(control, true);
+    for (int mtu = 0; mtu < 2; mtu++) {
+        struct pair p;
+        struct exchanges all = {.expected = 1};
+        struct exchange x;
+        quicpro_loop_stats stats = {.size = sizeof(stats)};
+        pair_init(&p, "localhost");
+        quicpro_config_set(p.client_config, "verify_peer", "false");
+        pair_start(&p);
+        p.data = &all;
+        p.on_server = exchange_serve;
+        p.on_client = exchange_client;
+        p.port = (uint16_t)quicpro_server_listen(p.server, "192.0.2.1", 0);
+        CHECK_INT(pair_connect(&p, "192.0.2.1"), ==, 0);
+        CHECK_INT(exchange_get(&p, &x, 8 << 20, 7), ==, 0);
+        while (x.got == 0)
+            pair_step(&p);
+        if (mtu)
+            set_mtu(control, 1300);
+        else
+            set_address(control, false);
+        CHECK_U64(steps_for(&p, 100 * QUICPRO_MILLISECOND), <, 100);
+        CHECK(!x.fin && p.closed == 0);
+        CHECK_INT(quicpro_loop_get_stats(p.server_loop, &stats), ==, 0);
+        if (!CHECK_U64(stats.send_refused, >, 0))
+            printf("# mtu %d\n", mtu);
+        set_mtu(control, 65536);
+        set_address(control, true);
+        CHECK(pair_until(&p, &all.finished));
+        CHECK(exchange_good(&x));
+        exchange_close(&p);
+    }
+}
+
+static void test_an_interface_that_comes_and_goes(void)
+{
+    in_namespace(interface_comes_and_goes);
+}
+
+/* No descriptor is left: whoever needs one hears of it, and the others go on. */
+static void test_descriptors_run_out(void)
 {
     struct pair p;
     struct exchanges all;
     struct exchange x;
-    struct qp_udp_ops failing;
-    moody_turn = 0;
+    struct rlimit limit, few;
+    quicpro_loop *loop = NULL;
     exchange_open(&p, &all, 1);
-    kernel = p.server_loop->udp;
-    failing = *kernel;
-    failing.send = failing_send;
-    p.server_loop->udp = &failing;
-    CHECK_INT(exchange_get(&p, &x, 400000, 7), ==, 0);
+    const quicpro_conn first = p.conn;
+    const int next = dup(0);
+    close(next);
+    CHECK_INT(getrlimit(RLIMIT_NOFILE, &limit), ==, 0);
+    for (rlim_t free_ones = 0; free_ones < 2; free_ones++) {
+        few = limit;
+        few.rlim_cur = (rlim_t)next + free_ones;
+        CHECK_INT(setrlimit(RLIMIT_NOFILE, &few), ==, 0);
+        CHECK_INT(quicpro_loop_new(&loop, NULL), ==, -EMFILE);
+    }
+    few.rlim_cur = (rlim_t)next;
+    CHECK_INT(setrlimit(RLIMIT_NOFILE, &few), ==, 0);
+    CHECK_INT(quicpro_server_listen(p.server, "127.0.0.1", 0), ==, -EMFILE);
+    CHECK(strstr(quicpro_loop_error(p.server_loop), "Too many open files") != NULL);
+    CHECK_INT(pair_connect(&p, "127.0.0.1"), ==, 0);
+    CHECK(pair_until_closed(&p));
+    CHECK_INT(p.closed_error, ==, -EMFILE);
+    CHECK(strstr(p.closed_text, "127.0.0.1") != NULL);
+    p.conn = first;
+    CHECK_INT(exchange_get(&p, &x, 300000, 1), ==, 0);
     CHECK(pair_until(&p, &all.finished));
     CHECK(exchange_good(&x));
-    p.server_loop->udp = kernel;
+    CHECK_U64(steps_for(&p, 100 * QUICPRO_MILLISECOND), <, 20);
+    CHECK_INT(setrlimit(RLIMIT_NOFILE, &limit), ==, 0);
+    p.connected = false;
+    CHECK_INT(pair_connect(&p, "127.0.0.1"), ==, 0);
+    CHECK(pair_until(&p, &p.connected));
     exchange_close(&p);
 }
 
@@ -190,7 +348,9 @@ int main(void)
         TEST(test_a_socket_has_the_options_of_its_endpoint),
         TEST(test_busy_polling_is_reported),
         TEST(test_a_train_that_is_taken_in_parts),
-        TEST(test_a_train_that_is_lost),
+        TEST(test_trains_that_are_refused),
+        TEST(test_an_interface_that_comes_and_goes),
+        TEST(test_descriptors_run_out),
     };
     return RUN(tests);
 }
