@@ -16,11 +16,12 @@ from pathlib import Path
 # Which folders of libquicpro/src a folder may include from; "engine" is qp_engine.h.
 MAY = {
     "base": {"base"},
+    "ticket": {"ticket", "base"},
     "os": {"os", "base"},
-    "quic": {"quic", "base", "engine"},
+    "quic": {"quic", "ticket", "base", "engine"},
     "h3": {"h3", "quic", "base"},
     "client": {"client", "base"},
-    "loop": {"loop", "client", "h3", "quic", "os", "base"},
+    "loop": {"loop", "client", "h3", "quic", "os", "base", "ticket"},
 }
 # Who may see which headers of others.
 FOREIGN = {
