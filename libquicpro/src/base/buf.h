@@ -4,6 +4,14 @@
 
 #include <quicpro/base.h>
 #include <stdbool.h>
+#include <string.h>
+
+/* Zeroes secrets: a memset() that the compiler must not leave out before free() or return. */
+static inline void qp_wipe(void *data, size_t n)
+{
+    memset(data, 0, n);
+    __asm__ volatile("" ::"r"(data) : "memory");
+}
 
 /* Grows by moving: offsets stay valid, pointers do not. */
 struct qp_buf {
