@@ -20,8 +20,16 @@ static void test_monotonic_and_in_nanoseconds(void)
     }
 }
 
+static void test_wall_time_is_the_systems(void)
+{
+    int64_t before = time(NULL), now = qp_clock_wall(), after = time(NULL);
+    CHECK_INT(before, <=, now);
+    CHECK_INT(now, <=, after);
+}
+
 int main(void)
 {
-    static const struct check_test tests[] = {TEST(test_monotonic_and_in_nanoseconds)};
+    static const struct check_test tests[] = {TEST(test_monotonic_and_in_nanoseconds),
+                                              TEST(test_wall_time_is_the_systems)};
     return RUN(tests);
 }

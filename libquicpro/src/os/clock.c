@@ -9,3 +9,8 @@ quicpro_tstamp qp_clock_now(void)
     clock_gettime(CLOCK_MONOTONIC, &now);
     return (quicpro_tstamp)now.tv_sec * QUICPRO_SECOND + (quicpro_tstamp)now.tv_nsec;
 }
+
+int64_t qp_clock_wall(void)
+{
+    return (int64_t)time(NULL);
+}
