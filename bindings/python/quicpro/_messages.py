@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterable, Iterable, Iterator, Mapping
-from typing import IO, Any, NamedTuple, TypeAlias
+from typing import IO, Any, Final, Literal, NamedTuple, TypeAlias
 from urllib.parse import urlsplit
 
 from . import _batch, errors
@@ -101,6 +101,11 @@ class ConnectionInfo(NamedTuple):
     packets_in: int
     packets_out: int
     packets_lost: int
+    resumed: bool = False  # from a session of an earlier connection
+    early_data: Literal["none", "accepted", "rejected"] = "none"
+
+
+_EARLY_DATA: Final = ("none", "accepted", "rejected")  # by enum quicpro_early_data
 
 
 def connection_info(loop: Any, conn: int) -> ConnectionInfo | None:
@@ -123,6 +128,8 @@ def connection_info(loop: Any, conn: int) -> ConnectionInfo | None:
         packets_in=info.packets_in,
         packets_out=info.packets_out,
         packets_lost=info.packets_lost,
+        resumed=bool(info.resumed),
+        early_data=_EARLY_DATA[info.early_data],
     )
 
 

@@ -96,6 +96,11 @@ enum quicpro_event_type {
     QUICPRO_EVENT_GOAWAY = 9,
     QUICPRO_EVENT_DRAINED = 10,
 };
+enum quicpro_early_data {
+    QUICPRO_EARLY_NONE = 0,
+    QUICPRO_EARLY_ACCEPTED = 1,
+    QUICPRO_EARLY_REJECTED = 2,
+};
 enum quicpro_flag {
     QUICPRO_FLAG_FIN = 1,
     QUICPRO_FLAG_REMOTE = 2,
@@ -245,6 +250,8 @@ typedef struct quicpro_conn_info {
     uint64_t bytes_in, bytes_out;
     uint64_t packets_in, packets_out, packets_lost;
     uint64_t streams;
+    uint32_t resumed;
+    uint32_t early_data;
 } quicpro_conn_info;
 int quicpro_conn_get_info(quicpro_loop *loop, quicpro_conn conn,
                                       quicpro_conn_info *info);

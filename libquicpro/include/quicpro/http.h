@@ -97,6 +97,13 @@ QUICPRO_API int quicpro_conn_set_user(quicpro_loop *loop, quicpro_conn conn, voi
 QUICPRO_API int quicpro_conn_close(quicpro_loop *loop, quicpro_conn conn, uint64_t code,
                                    const char *reason);
 
+/** What became of the data sent before the handshake was done (RFC 9001 section 4.6). */
+enum quicpro_early_data {
+    QUICPRO_EARLY_NONE = 0, /* there was none */
+    QUICPRO_EARLY_ACCEPTED = 1,
+    QUICPRO_EARLY_REJECTED = 2, /* a client then connects again, and sends all of it anew */
+};
+
 /** Facts about a connection. Texts are "" until the handshake is done. */
 typedef struct quicpro_conn_info {
     size_t size;    /* in: sizeof the struct the caller knows */
@@ -112,7 +119,9 @@ typedef struct quicpro_conn_info {
     uint64_t cwnd; /* bytes */
     uint64_t bytes_in, bytes_out;
     uint64_t packets_in, packets_out, packets_lost;
-    uint64_t streams; /* open now */
+    uint64_t streams;    /* open now */
+    uint32_t resumed;    /* 1: from a session of an earlier connection (RFC 8446 section 2.2) */
+    uint32_t early_data; /* enum quicpro_early_data */
 } quicpro_conn_info;
 
 /** @param info  size set by the caller; unknown tail bytes are left alone

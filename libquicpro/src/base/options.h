@@ -37,6 +37,21 @@
     L(alpn, tls, "h3", FROZEN, "application protocols offered, best first (RFC 7301)")             \
     S(keylog_file, tls, "", FROZEN,                                                                \
       "append TLS secrets to this file, for packet analysers; never in production")                \
+    B(session_tickets, tls, true, FROZEN,                                                          \
+      "server: give clients tickets to resume with; client: use them (RFC 8446 2.2)")              \
+    U(ticket_lifetime_sec, tls, "s", 60, 604800, 7200, FROZEN,                                     \
+      "server: how long a ticket is good for (RFC 8446 4.6.1)")                                    \
+    U(ticket_rotation_sec, tls, "s", 0, 604800, 0, FROZEN,                                         \
+      "server: how long a key seals tickets; it opens them for three times as long; 0: half a "    \
+      "ticket's lifetime")                                                                         \
+    B(early_data, tls, false, FROZEN,                                                              \
+      "server: take 0-RTT data, at most once; client: send safe requests as such (RFC 8470)")      \
+    U(early_data_flights, tls, "flights", 64, 16777216, 131072, FROZEN,                            \
+      "server: first flights with early data remembered for two and a half minutes (RFC 8446 8)")  \
+    U(session_cache_entries, tls, "sessions", 0, 4096, 256, FROZEN,                                \
+      "client: sessions kept to resume with; 0: none")                                             \
+    S(session_file, tls, "", FROZEN,                                                               \
+      "client: keep sessions in this file, readable by its owner only; not set: in memory")        \
     R(tls_enable, tls, true, "QUIC is always encrypted (RFC 9001)")                                \
                                                                                                    \
     U(max_idle_timeout_ms, quic, "ms", 0, 3600000, 30000, FROZEN,                                  \
@@ -162,6 +177,9 @@
     A(default_key_file, key_file)                                                                  \
     A(default_ca_file, ca_file)                                                                    \
     A(tls_verify_peer, verify_peer)                                                                \
+    A(tls_session_ticket_lifetime_sec, ticket_lifetime_sec)                                        \
+    A(tls_enable_early_data, early_data)                                                           \
+    A(tls_server_0rtt_cache_size, early_data_flights)                                              \
     A(initial_max_data, initial_max_data_bytes)                                                    \
     A(initial_max_stream_data, initial_max_stream_data_bytes)                                      \
     A(initial_max_stream_data_bidi_local, initial_max_stream_data_bidi_local_bytes)                \

@@ -147,6 +147,8 @@ int quicpro_conn_get_info(quicpro_loop *loop, quicpro_conn conn, quicpro_conn_in
     struct qp_tls_facts facts;
     qp_tls_get_facts(link->conn.engine->ssl(link->conn.impl), &facts);
     info->established = 1;
+    info->resumed = (link->conn.engine->flags(link->conn.impl) & QP_ENGINE_RESUMED) != 0;
+    info->early_data = link->early_data;
     memcpy(info->alpn, facts.alpn, sizeof(info->alpn));
     memcpy(info->cipher, facts.cipher, sizeof(info->cipher));
     memcpy(info->group, facts.group, sizeof(info->group));

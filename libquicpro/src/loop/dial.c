@@ -128,6 +128,7 @@ static int connect_to(struct qp_link *link, const struct qp_addr *peer, const ch
                         host);
     if (r < 0)
         return r;
+    qp_resume_offer(link);
     r = qp_link_add_cid(link, scid, QP_CID_LEN);
     if (r < 0)
         return r;

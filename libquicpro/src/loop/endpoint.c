@@ -45,9 +45,14 @@ int qp_endpoint_init(struct qp_endpoint *endpoint, struct quicpro_loop *loop,
     }
     r = qp_guard_init(&endpoint->guard, endpoint);
     if (r == 0)
+        r = qp_resume_init(endpoint);
+    if (r == 0)
+        r = qp_resume_install(endpoint, tls);
+    if (r == 0)
         r = qp_conn_factory_init(&endpoint->factory, &qp_engine_quiche, o, tls);
     if (r < 0) {
         qp_tls_free(tls);
+        qp_resume_done(endpoint);
         qp_options_done(o);
         return r;
     }
@@ -115,6 +120,7 @@ void qp_endpoint_done(struct qp_endpoint *endpoint)
         }
     qp_conn_factory_done(&endpoint->factory);
     qp_guard_done(&endpoint->guard);
+    qp_resume_done(endpoint);
     qp_options_done(&endpoint->options);
 }
 

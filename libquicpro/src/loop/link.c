@@ -201,8 +201,10 @@ static void report_end(struct qp_link *link, quicpro_tstamp now)
     struct qp_conn_close close;
     if (!over(link) || link->state == QP_LINK_ENDED)
         return;
-    if (link->state == QP_LINK_OPEN)
+    if (link->state == QP_LINK_OPEN) {
         qp_h3_read_rest(&link->h3, now);
+        qp_resume_keep(link, true);
+    }
     qp_conn_get_close(&link->conn, &close);
     if (link->handshake_expired)
         close.error = QUICPRO_EHANDSHAKE;
@@ -222,8 +224,10 @@ void qp_link_process(struct qp_link *link, quicpro_tstamp now)
         established(link);
     }
     qp_link_update_paths(link);
-    if (link->state == QP_LINK_OPEN)
+    if (link->state == QP_LINK_OPEN) {
         qp_h3_read(&link->h3, now, READ_MAX);
+        qp_resume_keep(link, false);
+    }
     report_end(link, now);
 }
 

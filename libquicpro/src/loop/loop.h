@@ -21,6 +21,7 @@
 #include "h3/session.h"
 #include "loop/dial.h"
 #include "loop/guard.h"
+#include "loop/resume.h"
 #include "os/addr.h"
 #include "os/fork.h"
 #include "os/resolve.h"
@@ -50,6 +51,7 @@ struct qp_endpoint {
     struct qp_h3_options h3_options;
     struct qp_conn_factory factory;
     struct qp_guard guard;
+    struct qp_resume resume;
     struct qp_port *ports;
     void *user;
     size_t open, handshakes; /* links not reported closed; of these, not established */
@@ -81,6 +83,7 @@ struct qp_link {
     uint64_t prefix; /* server: what it is counted with until established; 0: nothing */
     uint64_t packets_out;
     struct qp_addr local, peer;
+    unsigned early_data;                 /* enum quicpro_early_data */
     struct qp_target *target;            /* client */
     struct qp_dial *dial;                /* client: until it is connected */
     struct qp_link *parent, *next_rival; /* an attempt of another link (loop/dial.h) */
@@ -101,6 +104,11 @@ struct qp_link {
 struct qp_target {
     char host[256]; /* without brackets */
     uint16_t port;
+    /* Of loop/resume.c. */
+    bool resume_tried;     /* looked for a session to resume */
+    bool early_wanted;     /* it allows early data, and so do the options */
+    size_t session_len;    /* of the session kept last; 0: none yet */
+    uint64_t session_mark; /* its hash */
 };
 
 struct quicpro_loop {

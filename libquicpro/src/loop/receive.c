@@ -112,6 +112,7 @@ void qp_port_receive(struct qp_port *port, quicpro_tstamp now, size_t budget)
     enum { ROUNDS = 4 };
     struct quicpro_loop *loop = port->endpoint->loop;
     struct qp_udp_train train[QP_UDP_MESSAGES];
+    qp_resume_tick(port->endpoint, now);
     for (int round = 0; round < ROUNDS; round++) {
         int n = loop->udp->receive(loop->poller, &port->socket, train, QP_UDP_MESSAGES);
         if (n < 0 && port->link != NULL && port->link->state == QP_LINK_HANDSHAKE) {

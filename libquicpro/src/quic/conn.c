@@ -5,6 +5,7 @@
 
 #include "base/log.h"
 #include "base/options.h"
+#include "quic/tickets.h"
 #include "quic/tls.h"
 
 enum {
@@ -66,12 +67,14 @@ int qp_conn_factory_init(struct qp_conn_factory *factory, const struct qp_engine
         .hystart = options->hystart_enable,
         .grease = options->grease_enable,
         .pacing = options->pacing,
+        .early_data = options->early_data && options->session_tickets,
     };
     qp_engine_config *config;
     int r = engine->config_new(&config, tls, &params);
     if (r < 0)
         return r;
-    *factory = (struct qp_conn_factory){engine, config, tls};
+    *factory = (struct qp_conn_factory){.engine = engine, .config = config, .tls = tls};
+    qp_tickets_context(factory->early_context, &params, options);
     return 0;
 }
 
@@ -93,6 +96,11 @@ int qp_conn_accept(struct qp_conn *conn, struct qp_conn_factory *factory,
     if (r < 0)
         return r;
     qp_tls_shed(factory->engine->ssl(impl));
+    r = qp_tickets_bind(factory->engine->ssl(impl), factory->early_context);
+    if (r < 0) {
+        factory->engine->conn_free(impl);
+        return r;
+    }
     *conn = (struct qp_conn){.engine = factory->engine, .impl = impl, .server = true};
     memcpy(conn->scid, ids->scid, QP_CID_LEN);
     return 0;

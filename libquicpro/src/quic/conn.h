@@ -16,6 +16,7 @@ struct qp_conn_factory {
     const struct qp_engine_ops *engine;
     qp_engine_config *config;
     struct ssl_ctx_st *tls;
+    uint8_t early_context[32]; /* server: see qp_tickets_context() */
 };
 
 struct qp_conn {
