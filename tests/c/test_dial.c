@@ -200,6 +200,51 @@ static void test_a_rival_takes_over(void)
     exchange_close(&p);
 }
 
+/* What was sent early to an address that does not answer goes to the one that does, once. */
+static void test_early_data_follows_the_winner(void)
+{
+    struct pair p;
+    struct exchanges all = {.expected = 1};
+    struct exchange x;
+    pair_init(&p, "localhost");
+    quicpro_config_set(p.server_config, "early_data", "1");
+    quicpro_config_set(p.client_config, "early_data", "1");
+    quicpro_config_set(p.client_config, "happy_eyeballs_delay_ms", "10");
+    pair_start(&p);
+    p.data = &all;
+    p.on_server = exchange_serve;
+    p.on_client = exchange_client;
+    p.client_loop->resolver = &fake;
+    lookups = freed = 0;
+    answers[0] = (struct answer){.addr = {"127.0.0.1"}};
+    answers[1] = (struct answer){.addr = {"!none"}};
+    int silent = silent_socket(p.port);
+    for (int round = 0; round < 2; round++) {
+        all.done = p.closed = 0;
+        all.finished = false;
+        CHECK_INT(pair_connect(&p, "localhost"), ==, 0);
+        CHECK_INT(exchange_get(&p, &x, 20000, 3), ==, 0);
+        CHECK(pair_until(&p, &all.finished));
+        CHECK(exchange_good(&x));
+        CHECK_INT(link_of(&p)->h3.early, ==, 0);
+        quicpro_conn_close(p.client_loop, p.conn, 0x100, "");
+        CHECK(pair_until_closed(&p));
+        answers[0] = (struct answer){.addr = {"127.0.0.2", "127.0.0.1"}};
+    }
+    uint8_t datagram[2048];
+    bool early = false;
+    ssize_t n;
+    while ((n = recv(silent, datagram, sizeof(datagram), MSG_DONTWAIT)) > 0)
+        early |= (datagram[0] & 0xf0) == 0xd0; /* a 0-RTT packet */
+    CHECK(early);
+    size_t requests = 0;
+    for (const struct serving *s = all.serving; s != NULL; s = s->next)
+        requests++;
+    CHECK_U64(requests, ==, 2); /* one a round */
+    close(silent);
+    exchange_close(&p);
+}
+
 /* The resolver is slow, the only address so far has failed: nothing is under way for a while. */
 static void test_waiting_for_a_second_answer(void)
 {
@@ -450,6 +495,7 @@ int main(void)
     static const struct check_test tests[] = {
         TEST(test_the_one_that_answers_wins),
         TEST(test_a_rival_takes_over),
+        TEST(test_early_data_follows_the_winner),
         TEST(test_waiting_for_a_second_answer),
         TEST(test_failures_name_every_address),
         TEST(test_the_peer_is_heard),

@@ -194,7 +194,8 @@ static const struct qp_engine_ops wire_engine = {
     .stream_reset_write = wire_reset_write,
 };
 
-static inline void wire_init(struct wire_end *end, bool server)
+/* A session whose transport is not there yet. */
+static inline void wire_prepare(struct wire_end *end, bool server)
 {
     *end = (struct wire_end){
         .conn = {.engine = &wire_engine, .server = server},
@@ -215,6 +216,11 @@ static inline void wire_init(struct wire_end *end, bool server)
     end->batch.serial = 1;
     qp_slab_init(&end->streams, sizeof(struct qp_h3_stream), 0);
     qp_h3_init(&end->h3, &end->conn, &end->options, &end->batch, &end->streams, 1);
+}
+
+static inline void wire_init(struct wire_end *end, bool server)
+{
+    wire_prepare(end, server);
     CHECK_INT(qp_h3_start(&end->h3), ==, 0);
 }
 

@@ -106,6 +106,7 @@ enum quicpro_flag {
     QUICPRO_FLAG_REMOTE = 2,
     QUICPRO_FLAG_APP = 4,
     QUICPRO_FLAG_INFORMATIONAL = 8,
+    QUICPRO_FLAG_EARLY = 16,
 };
 typedef struct quicpro_event {
     uint16_t type;

@@ -43,6 +43,7 @@ enum quicpro_flag {
     QUICPRO_FLAG_REMOTE = 2,        /* the peer did it */
     QUICPRO_FLAG_APP = 4,           /* code is an HTTP/3 code, not a transport code */
     QUICPRO_FLAG_INFORMATIONAL = 8, /* a 1xx response */
+    QUICPRO_FLAG_EARLY = 16, /* a REQUEST that came before the handshake was done (RFC 8470) */
 };
 
 /** One event: 64 bytes, the same on every platform with 64-bit pointers. Fields that a type does

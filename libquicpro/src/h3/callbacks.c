@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "h3/early.h"
 #include "h3/fields.h"
 #include "h3/session.h"
 #include "h3/stream.h"
@@ -110,7 +111,42 @@ static int field(nghttp3_conn *conn, int64_t id, int32_t token, nghttp3_rcbuf *n
         r = qp_batch_field(h3->batch, n.base, n.len, 0, v.base, v.len);
     if (token == NGHTTP3_QPACK_TOKEN__STATUS)
         stream->status = three_digits(&v);
+    if (token == NGHTTP3_QPACK_TOKEN__METHOD)
+        stream->early_method = qp_h3_early_method(v.base, v.len);
     return r < 0 ? NGHTTP3_ERR_CALLBACK_FAILURE : 0;
+}
+
+int qp_h3_emit_section(struct qp_h3_stream *stream, unsigned type)
+{
+    struct qp_h3 *h3 = stream->h3;
+    if (enter_section(h3, stream) < 0)
+        return QUICPRO_ENOMEM;
+    quicpro_event *event = qp_h3_stream_event(stream, type);
+    if (event == NULL)
+        return QUICPRO_ENOMEM;
+    qp_batch_fields_from(h3->batch, event, h3->field_mark);
+    h3->in_section = NULL;
+    stream->seen = true;
+    if (type == QUICPRO_EVENT_RESPONSE) {
+        event->code = stream->status;
+        if (stream->status < 200)
+            event->flags |= QUICPRO_FLAG_INFORMATIONAL;
+    }
+    if (type == QUICPRO_EVENT_REQUEST && h3->early)
+        event->flags |= QUICPRO_FLAG_EARLY;
+    return 0;
+}
+
+/* The section is complete, but must not be shown before the handshake is done. */
+static int hold_section(struct qp_h3_stream *stream)
+{
+    if (enter_section(stream->h3, stream) < 0)
+        return QUICPRO_ENOMEM;
+    qp_h3_park_section(stream->h3);
+    if (stream->held == NULL)
+        return qp_h3_early_hold(stream);
+    stream->held->trailers = true;
+    return 0;
 }
 
 static int end_section(struct qp_h3 *h3, int64_t id, unsigned type, int fin)
@@ -118,22 +154,11 @@ static int end_section(struct qp_h3 *h3, int64_t id, unsigned type, int fin)
     struct qp_h3_stream *stream = find(h3, id);
     if (stream == NULL || stream->refused)
         return 0;
-    if (enter_section(h3, stream) < 0)
-        return NGHTTP3_ERR_CALLBACK_FAILURE;
-    quicpro_event *event = qp_h3_stream_event(stream, type);
-    if (event == NULL)
-        return NGHTTP3_ERR_CALLBACK_FAILURE;
-    qp_batch_fields_from(h3->batch, event, h3->field_mark);
-    h3->in_section = NULL;
+    const bool hold = h3->early && h3->server && !stream->early_method;
+    int r = hold ? hold_section(stream) : qp_h3_emit_section(stream, type);
     stream->section_size = 0;
-    stream->seen = true;
-    if (type == QUICPRO_EVENT_RESPONSE) {
-        event->code = stream->status;
-        if (stream->status < 200)
-            event->flags |= QUICPRO_FLAG_INFORMATIONAL;
-    }
     (void)fin; /* end_stream follows */
-    return 0;
+    return r < 0 ? NGHTTP3_ERR_CALLBACK_FAILURE : 0;
 }
 
 static int end_headers(nghttp3_conn *conn, int64_t id, int fin, void *user, void *stream_user)
@@ -160,6 +185,8 @@ static int body(nghttp3_conn *conn, int64_t id, const uint8_t *data, size_t len,
         h3->feed_data += len;
     if (stream == NULL || stream->refused)
         return 0;
+    if (stream->held != NULL)
+        return qp_buf_append(&stream->held->body, data, len) < 0 ? NGHTTP3_ERR_CALLBACK_FAILURE : 0;
     if (!ours) { /* nghttp3's own copy of a stream that was blocked: it goes when we return */
         size_t room;
         uint8_t *copy = qp_arena_reserve(&h3->batch->data, len, &room);
@@ -186,6 +213,8 @@ static int end_stream(nghttp3_conn *conn, int64_t id, void *user, void *stream_u
         return 0;
     stream->end_in = true;
     qp_h3_stream_touch(stream);
+    if (stream->held != NULL)
+        return 0;
     quicpro_event *event = qp_batch_last(h3->batch);
     if (event == NULL || event->stream != stream->handle || event->type < QUICPRO_EVENT_REQUEST ||
         event->type > QUICPRO_EVENT_TRAILERS)

@@ -7,6 +7,7 @@
 
 #include "base/log.h"
 #include "h3/callbacks.h"
+#include "h3/early.h"
 #include "h3/stream.h"
 
 enum {
@@ -201,7 +202,8 @@ static size_t read_bidi(struct qp_h3 *h3, uint64_t id)
         int fin = 0;
         uint64_t code = 0;
         size_t room;
-        if (stream->blocked_in || (!h3->last && (stream->paused || total >= STREAM_READ_MAX))) {
+        if (stream->blocked_in || stream->held != NULL ||
+            (!h3->last && (stream->paused || total >= STREAM_READ_MAX))) {
             leave_unread(h3, stream);
             break;
         }
@@ -210,6 +212,8 @@ static size_t read_bidi(struct qp_h3 *h3, uint64_t id)
             fail(h3, NGHTTP3_ERR_NOMEM);
             break;
         }
+        if (h3->early && room > READ_CHUNK)
+            room = READ_CHUNK; /* what may have to be held back of one request */
         int64_t n = engine->stream_recv(h3->conn->impl, id, buf, room, &fin, &code);
         if (n == QUICPRO_ERESET) {
             stream->fin_in = true; /* nothing more comes: no STOP_SENDING needed */
@@ -302,7 +306,7 @@ void qp_h3_read(struct qp_h3 *h3, quicpro_tstamp now, size_t max_bytes)
     const struct qp_engine_ops *engine = h3->conn->engine;
     size_t total = 0;
     int64_t id;
-    if (h3->failed)
+    if (h3->failed || h3->impl == NULL) /* the latter: no memory to start */
         return;
     h3->now = now;
     read_writable(h3);
@@ -313,7 +317,7 @@ void qp_h3_read(struct qp_h3 *h3, quicpro_tstamp now, size_t max_bytes)
         next = stream->next;
         stream->queued = false;
         if (total < max_bytes && !h3->failed && !(stream->paused && !h3->last) &&
-            !stream->blocked_in) {
+            !stream->blocked_in && stream->held == NULL) {
             stream->unread = false;
             total += read_stream(h3, stream->id);
         } else {
@@ -338,7 +342,7 @@ bool qp_h3_has_unread(const struct qp_h3 *h3)
     if (h3->more)
         return !h3->failed;
     for (const struct qp_h3_stream *s = h3->unread; s != NULL; s = s->next)
-        if (!s->paused && !s->blocked_in)
+        if (!s->paused && !s->blocked_in && s->held == NULL)
             return !h3->failed;
     return false;
 }

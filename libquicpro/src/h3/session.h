@@ -18,6 +18,7 @@
 #include "quic/conn.h"
 
 struct nghttp3_conn;
+struct qp_h3_held;
 
 struct qp_h3_stream {
     struct qp_h3 *h3;
@@ -28,10 +29,11 @@ struct qp_h3_stream {
     uint32_t first_event, last_event; /* their places there */
     struct qp_queue body;             /* bytes nghttp3 or the transport has not taken */
     size_t peeked;                    /* of these, bytes nghttp3 holds pointers to */
-    struct qp_buf pending;            /* a waiting request's field section, packed */
+    struct qp_buf pending; /* a request's field section while it waits or may be rejected, packed */
     uint32_t pending_fields;
     struct qp_buf section;     /* fields received of a section whose rest is to come, packed */
     size_t section_size;       /* of all its fields, as RFC 9114 section 4.2.2 counts */
+    struct qp_h3_held *held;   /* server: not to be shown early (h3/early.h) */
     struct qp_h3_stream *next; /* in the list of its session that `queued` names */
     bool queued;               /* in `waiting` or `unread` */
     struct qp_h3_stream *next_touched;
@@ -48,6 +50,7 @@ struct qp_h3_stream {
     bool blocked_out;   /* the transport took no more */
     bool want_writable; /* quicpro_stream_write() said EAGAIN */
     bool unread;        /* the transport has bytes we did not take */
+    bool early_method;  /* a request that may be early data as far as its method goes */
     bool refused;       /* nghttp3 found the message malformed or not welcome */
     uint64_t refused_code;
     uint64_t status; /* client: of the field section at hand */
@@ -91,15 +94,17 @@ struct qp_h3 {
     quicpro_tstamp now;
     int failed; /* an HTTP/3 error closed the connection: nothing goes in or out any more */
     bool server, goaway_out, goaway_in;
-    bool last; /* in qp_h3_read_rest() */
-    bool more; /* qp_h3_read() stopped at its bound: the transport may have more */
+    bool early; /* the handshake is not done: set before qp_h3_start() (h3/early.h) */
+    bool last;  /* in qp_h3_read_rest() */
+    bool more;  /* qp_h3_read() stopped at its bound: the transport may have more */
 };
 
 void qp_h3_init(struct qp_h3 *h3, struct qp_conn *conn, const struct qp_h3_options *options,
                 struct qp_batch *batch, struct qp_slab *slab, quicpro_handle handle);
 /* Ends every stream, silently. */
 void qp_h3_done(struct qp_h3 *h3);
-/* The handshake is done: opens the control and QPACK streams and sends waiting requests. */
+/* The handshake is done, or early data travels: opens the control and QPACK streams and sends
+ * waiting requests. */
 int qp_h3_start(struct qp_h3 *h3);
 /* Reads what the transport has, appends events; at most about max_bytes of bodies. */
 void qp_h3_read(struct qp_h3 *h3, quicpro_tstamp now, size_t max_bytes);

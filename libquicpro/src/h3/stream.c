@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "h3/callbacks.h"
+#include "h3/early.h"
 #include "h3/fields.h"
 
 char qp_h3_dead;
@@ -84,6 +85,7 @@ void qp_h3_stream_release(struct qp_h3_stream *stream)
     qp_queue_done(&stream->body);
     qp_buf_done(&stream->pending);
     qp_buf_done(&stream->section);
+    qp_h3_early_forget(stream);
     h3->open--;
     qp_slab_put(h3->slab, stream->handle);
 }
@@ -272,6 +274,14 @@ static int set_body(struct qp_h3_stream *stream, const void *body, size_t len, i
     return 0;
 }
 
+static bool is_early_method(const quicpro_nv *fields, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        if (fields[i].name_len == 7 && memcmp(fields[i].name, ":method", 7) == 0)
+            return qp_h3_early_method((const uint8_t *)fields[i].value, fields[i].value_len);
+    return false;
+}
+
 int qp_h3_request(struct qp_h3 *h3, const quicpro_nv *fields, size_t count, const void *body,
                   size_t len, int fin, void *user, quicpro_stream *ret)
 {
@@ -285,7 +295,8 @@ int qp_h3_request(struct qp_h3 *h3, const quicpro_nv *fields, size_t count, cons
     if (stream == NULL)
         return QUICPRO_ENOMEM;
     r = set_body(stream, body, len, fin);
-    if (r == 0 && h3->impl != NULL && h3->waiting == NULL)
+    stream->early_method = is_early_method(fields, count);
+    if (r == 0 && h3->impl != NULL && h3->waiting == NULL && !h3->early)
         r = submit_request(stream, nv, convert(nv, NULL, fields, count));
     else if (r == 0)
         r = QUICPRO_EAGAIN;
@@ -298,22 +309,33 @@ int qp_h3_request(struct qp_h3 *h3, const quicpro_nv *fields, size_t count, cons
     stream->user = user;
     stream->seen = true;
     *ret = stream->handle;
+    if (h3->early)
+        qp_h3_send_waiting(h3);
     return 0;
 }
 
 void qp_h3_send_waiting(struct qp_h3 *h3)
 {
     nghttp3_nv nv[QP_H3_MAX_FIELDS];
-    while (h3->impl != NULL && h3->waiting != NULL) {
-        struct qp_h3_stream *stream = h3->waiting;
+    struct qp_h3_stream **at = &h3->waiting, *before = NULL;
+    while (h3->impl != NULL && *at != NULL) {
+        struct qp_h3_stream *stream = *at;
+        if (h3->early && !qp_h3_early_may(stream)) {
+            before = stream;
+            at = &stream->next;
+            continue;
+        }
         unpack(nv, &stream->pending, stream->pending_fields);
         int r = submit_request(stream, nv, stream->pending_fields);
         if (r == QUICPRO_EAGAIN)
             return;
-        h3->waiting = stream->next;
+        *at = stream->next;
+        if (h3->waiting_last == stream)
+            h3->waiting_last = before;
         h3->waiting_count--;
         stream->queued = false;
-        qp_buf_done(&stream->pending);
+        if (!h3->early)
+            qp_buf_done(&stream->pending);
         if (r < 0) {
             qp_h3_stream_report(stream, r, H3_REQUEST_CANCELLED, false, quicpro_strerror(r));
             qp_h3_stream_release(stream);

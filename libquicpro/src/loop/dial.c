@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "h3/early.h"
 #include "loop/loop.h"
 
 static const char *const family_name[2] = {"IPv4", "IPv6"};
@@ -96,6 +97,10 @@ static void swap_attempts(struct qp_link *a, struct qp_link *b)
     SWAP(close_tried);
     SWAP(release_at);
 #undef SWAP
+    if (a->h3.early) { /* requests that the other attempt had sent early: again, on this one */
+        qp_h3_early_rejected(&a->h3);
+        a->target->early_wanted = false;
+    }
     move_port(a->port, a);
     move_port(b->port, b);
     move_cid(a);

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "loop/zero_rtt.h"
 #include "os/random.h"
 #include "quic/usage.h"
 
@@ -150,6 +151,17 @@ void qp_link_end(struct qp_link *link, const struct qp_conn_close *close)
     qp_endpoint_check_drained(link->endpoint);
 }
 
+bool qp_link_start_h3(struct qp_link *link)
+{
+    if (qp_h3_start(&link->h3) < 0) {
+        qp_conn_fail(&link->conn, false, 1, "out of memory");
+        return false;
+    }
+    if (link->endpoint->shutdown)
+        qp_h3_shutdown(&link->h3);
+    return true;
+}
+
 static void established(struct qp_link *link)
 {
     quicpro_event *event;
@@ -157,17 +169,14 @@ static void established(struct qp_link *link)
     link->endpoint->handshakes--;
     qp_guard_leave(link);
     forget_odcid(link);
-    if (qp_h3_start(&link->h3) < 0) {
-        qp_conn_fail(&link->conn, false, 1, "out of memory");
+    if (link->h3.impl == NULL && !qp_link_start_h3(link))
         return;
-    }
-    if (link->endpoint->shutdown)
-        qp_h3_shutdown(&link->h3);
     event = qp_batch_add(&link->loop->batch, QUICPRO_EVENT_CONNECTED);
-    if (event == NULL)
-        return;
-    event->conn = link->handle;
-    event->user = link->h3.user;
+    if (event != NULL) {
+        event->conn = link->handle;
+        event->user = link->h3.user;
+    }
+    qp_zero_rtt_over(link);
 }
 
 void qp_link_close(struct qp_link *link, uint64_t code, const char *reason)
@@ -220,14 +229,18 @@ void qp_link_process(struct qp_link *link, quicpro_tstamp now)
     const struct qp_engine_ops *engine = link->conn.engine;
     if (link->state == QP_LINK_HANDSHAKE &&
         (engine->flags(link->conn.impl) & QP_ENGINE_ESTABLISHED)) {
+        if (qp_zero_rtt_rejected(link, now))
+            return;
         link = qp_dial_won(link);
         established(link);
     }
+    if (link->state == QP_LINK_HANDSHAKE)
+        qp_zero_rtt_receive(link);
     qp_link_update_paths(link);
-    if (link->state == QP_LINK_OPEN) {
+    if (link->state == QP_LINK_OPEN || (link->h3.early && link->endpoint->server))
         qp_h3_read(&link->h3, now, READ_MAX);
+    if (link->state == QP_LINK_OPEN)
         qp_resume_keep(link, false);
-    }
     report_end(link, now);
 }
 
@@ -273,6 +286,11 @@ static bool send_all(struct qp_link *link, size_t max_bytes, bool paced, quicpro
             return true;
     }
     return true;
+}
+
+void qp_link_send(struct qp_link *link, size_t max_bytes, quicpro_tstamp now)
+{
+    send_all(link, max_bytes, false, now);
 }
 
 static void set_timer(struct qp_link *link)
@@ -323,7 +341,8 @@ bool qp_link_flush(struct qp_link *link, quicpro_tstamp now)
         return false;
     }
     check_usage(link);
-    if (link->state == QP_LINK_OPEN)
+    if (link->state == QP_LINK_OPEN ||
+        (link->state == QP_LINK_HANDSHAKE && qp_zero_rtt_send(link, now)))
         more = qp_h3_write(&link->h3, burst);
     link->release_at = 0;
     more |= send_all(link, burst, link->close_reason == NULL, now);
