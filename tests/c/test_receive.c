@@ -1,4 +1,5 @@
 #include "exchange.h"
+#include "loop/loop.h"
 
 #include <netinet/in.h>
 #include <sys/socket.h>
@@ -220,12 +221,52 @@ static void test_a_budget_loses_nothing(void)
     pair_done(&p);
 }
 
+/* RFC 9000 section 12.2: what is behind a packet that cannot be read is read all the same. Here the
+ * end of a connection comes behind a packet of its handshake, whose keys are gone. */
+static void test_packet_behind_one_without_keys(void)
+{
+    static const uint8_t head[] = {0xe0, 0, 0, 0, 1, QP_CID_LEN};
+    struct pair p;
+    struct qp_addr local = {0}, peer = {0};
+    uint8_t data[2048];
+    uint16_t len = 0;
+    uint64_t at;
+    pair_open(&p);
+    pair_step(&p);
+    struct qp_link *link = qp_link_get(p.client_loop, p.conn);
+    const struct qp_engine_ops *engine = link->conn.engine;
+    const size_t front = sizeof(head) + QP_CID_LEN + 1 + 1 + 50; /* no SCID, length 50 */
+    qp_conn_close(&link->conn, true, 0x100, "");
+    CHECK_INT(engine->send(link->conn.impl, data + front, sizeof(data) - front, 1200, &len, 1,
+                           &local.sa, &peer.sa, &at),
+              ==, 1);
+    CHECK_INT(data[front] & 0x80, ==, 0);
+    memset(data, 0, front);
+    memcpy(data, head, sizeof(head));
+    memcpy(data + sizeof(head), data + front + 1, QP_CID_LEN);
+    data[sizeof(head) + QP_CID_LEN + 1] = 50;
+    struct qp_port *port = p.server_loop->endpoints->ports;
+    const struct qp_udp_train train = {.data = data,
+                                       .len = front + len,
+                                       .segment = front + len,
+                                       .local = port->socket.local,
+                                       .peer = local};
+    qp_port_route(port, &train, quicpro_now());
+    const quicpro_batch *batch;
+    if (CHECK_INT(quicpro_loop_run(p.server_loop, 0, &batch), ==, 1)) {
+        CHECK_INT(batch->events[0].type, ==, QUICPRO_EVENT_CLOSED);
+        CHECK_INT(batch->events[0].error, ==, 0);
+    }
+    pair_done(&p);
+}
+
 int main(void)
 {
     static const struct check_test tests[] = {
         TEST(test_datagrams_that_mean_nothing),       TEST(test_version_negotiation),
         TEST(test_datagrams_that_come_again),         TEST(test_a_client_accepts_nobody),
         TEST(test_zero_length_datagrams_are_bounded), TEST(test_a_budget_loses_nothing),
+        TEST(test_packet_behind_one_without_keys),
     };
     return RUN(tests);
 }

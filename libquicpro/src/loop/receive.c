@@ -58,6 +58,23 @@ static void feed(struct qp_link *link, const struct qp_udp_train *train, uint8_t
     qp_link_mark_dirty(link);
 }
 
+/* "If decryption fails [...], the receiver MAY either discard or buffer the packet for later
+ * processing and MUST attempt to process the remaining packets" (section 12.2). The engine drops
+ * what is behind a packet that it has no keys for, so it gets them one by one: the packet that
+ * closes a connection may come behind one of the handshake, whose keys are gone. */
+static void feed_coalesced(struct qp_link *link, const struct qp_udp_train *train, uint8_t *data,
+                           size_t len, struct qp_packet *packet)
+{
+    for (;;) {
+        const size_t n = packet->len < len ? packet->len : len;
+        feed(link, train, data, n, n);
+        data += n;
+        len -= n;
+        if (len == 0 || !qp_packet_parse(packet, data, len, QP_CID_LEN))
+            return;
+    }
+}
+
 /* Neighbours of one connection go to the engine in one call. */
 void qp_port_route(struct qp_port *port, const struct qp_udp_train *train, quicpro_tstamp now)
 {
@@ -98,8 +115,7 @@ void qp_port_route(struct qp_port *port, const struct qp_udp_train *train, quicp
             run_start = off;
             run_end = off + len;
         } else {
-            len = qp_packet_same_dcid(data, len, &packet);
-            feed(link, train, data, len, len);
+            feed_coalesced(link, train, data, qp_packet_same_dcid(data, len, &packet), &packet);
         }
     }
     if (run_link != NULL)
