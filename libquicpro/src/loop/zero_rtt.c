@@ -89,6 +89,9 @@ void qp_zero_rtt_over(struct qp_link *link)
         link->early_data = QUICPRO_EARLY_ACCEPTED;
     else if (link->endpoint->server && early == QP_EARLY_REJECTED)
         link->early_data = QUICPRO_EARLY_REJECTED;
+    if (link->endpoint->server && early != QP_EARLY_ACCEPTED && link->endpoint->options.early_data)
+        qp_log(&link->loop->log, QUICPRO_LOG_DEBUG, "no early data: %s",
+               qp_tickets_early_reason(link->conn.engine->ssl(link->conn.impl)));
     if (link->h3.early)
         qp_h3_early_over(&link->h3);
 }
