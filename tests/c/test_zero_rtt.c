@@ -323,6 +323,36 @@ static void test_replayed_flight_is_early_data_once(void)
     pair_done(&p);
 }
 
+/* The server answered a flight with a Retry, and its client came again with a token and under
+ * another connection ID, the same ClientHello in its hands. The flight as it was first, sent again
+ * once the server asks nobody for a token, is known by that ClientHello. */
+static void test_flight_that_met_a_retry_is_the_same_flight(void)
+{
+    struct pair p;
+    struct relay r;
+    uint64_t counts[4];
+    size_t early = 0, links = 0;
+    begin(&p, true, true);
+    relay_init(&r, p.port);
+    talk(&p, &r, false);
+    CHECK_INT(quicpro_server_set_option(p.server, "retry", "always"), ==, 0);
+    CHECK_INT(talk(&p, &r, false), ==, QUICPRO_EARLY_ACCEPTED);
+    CHECK_U64(seen.requests, ==, 1); /* early or not: the engine may wait with what got lost */
+    CHECK_INT(quicpro_server_set_option(p.server, "retry", "never"), ==, 0);
+    for (int i = 0; i < REPLAYS; i++) {
+        seen = (struct seen){0};
+        links += replay(&p, &r);
+        early += seen.early;
+    }
+    CHECK_U64(links, ==, REPLAYS);
+    CHECK_U64(early, ==, 0);
+    qp_register_counts(p.server_loop->endpoints->resume.tickets.reg, counts);
+    CHECK_U64(counts[QP_REGISTER_FRESH], ==, 1);
+    CHECK_U64(counts[QP_REGISTER_SEEN], ==, REPLAYS);
+    relay_done(&r);
+    pair_done(&p);
+}
+
 /* The first of the replays is as good as the flight itself where that never arrived. */
 static void test_flight_that_was_held_up_counts_once(void)
 {
@@ -389,6 +419,7 @@ int main(void)
         TEST(test_rejected_early_data_is_sent_again),
         TEST(test_unknown_keys_reject),
         TEST(test_replayed_flight_is_early_data_once),
+        TEST(test_flight_that_met_a_retry_is_the_same_flight),
         TEST(test_flight_that_was_held_up_counts_once),
         TEST(test_no_early_data_in_the_registers_youth),
     };
