@@ -156,7 +156,7 @@ static void test_a_panic_ends_one_connection(void)
     unlink(path);
 }
 
-#ifdef OOM_POSSIBLE
+#if OOM_POSSIBLE
 static rlim_t address_space(void)
 {
     unsigned long pages = 0;
@@ -198,7 +198,7 @@ static int exchange_with_little_memory(rlim_t room)
 /* Rust's way to treat a failed allocation is to end the process; ours is to end the connection. */
 static void test_running_out_of_memory_ends_no_process(void)
 {
-#ifndef OOM_POSSIBLE
+#if !OOM_POSSIBLE
     check_skip("a sanitizer needs the address space");
 #else
     unsigned count[4] = {0};

@@ -75,7 +75,7 @@ static inline quicpro_loop *flight_loop(void)
     quicpro_loop *loop;
     if (quicpro_loop_new(&loop, NULL) < 0)
         abort();
-    udp = qp_udp_epoll;
+    udp = *loop->udp;
     udp.open = flight_open;
     udp.send = flight_send;
     udp.next_ready = flight_ready;
