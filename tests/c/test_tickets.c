@@ -43,16 +43,31 @@ static void test_context_changes_with_each_promise(void)
 
 static void test_policy_tells_ways_of_verifying_apart(void)
 {
-    struct qp_options options = {.verify_peer = true, .ca_file = ""};
-    uint8_t a[32], b[32], c[32];
-    qp_tickets_policy(a, &options);
-    options.ca_file = "/ca.pem";
-    qp_tickets_policy(b, &options);
-    options.verify_peer = false;
-    qp_tickets_policy(c, &options);
-    CHECK(memcmp(a, b, 32) != 0);
-    CHECK(memcmp(b, c, 32) != 0);
-    CHECK(memcmp(a, c, 32) != 0);
+    static const struct {
+        const char *key, *value;
+        bool counts;
+    } row[] = {
+        {"verify_peer", "0", true},    {"ca_file", "/ca.pem", true},
+        {"alpn", "h4", true},          {"cert_file", "/cert", true},
+        {"session_file", "/s", false}, {"early_data", "1", false},
+        {"keylog_file", "/k", false},  {"ticket_lifetime_sec", "60", false},
+        {"gso", "0", false},
+    };
+    struct qp_options options;
+    uint8_t plain[32], policy[32];
+    CHECK_INT(qp_options_init(&options), ==, 0);
+    qp_tickets_policy(plain, &options);
+    qp_options_done(&options);
+    for (size_t i = 0; i < COUNTOF(row); i++) {
+        const char *why;
+        CHECK_INT(qp_options_init(&options), ==, 0);
+        CHECK_INT(qp_options_set(&options, (size_t)qp_option_row(row[i].key), row[i].value, &why),
+                  ==, 0);
+        qp_tickets_policy(policy, &options);
+        if (!CHECK((memcmp(policy, plain, sizeof(plain)) != 0) == row[i].counts))
+            printf("#   %s\n", row[i].key);
+        qp_options_done(&options);
+    }
 }
 
 static void test_bytes_that_are_no_session(void)

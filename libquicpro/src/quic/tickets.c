@@ -197,10 +197,26 @@ static void hash_text(SHA256_CTX *hash, const char *text)
 
 void qp_tickets_policy(uint8_t out[32], const struct qp_options *options)
 {
+    /* Options of TLS that do not say who is trusted. All others count, so that a new one cannot be
+     * forgotten. */
+    static const char *const other[] = {
+        "session_tickets",    "ticket_lifetime_sec",   "ticket_rotation_sec", "early_data",
+        "early_data_flights", "session_cache_entries", "session_file",        "keylog_file",
+    };
+    const quicpro_option *option;
     SHA256_CTX hash;
     SHA256_Init(&hash);
-    hash_text(&hash, options->verify_peer ? "verify" : "trust anybody");
-    hash_text(&hash, options->ca_file);
+    for (size_t row = 0; (option = quicpro_option_at(row)) != NULL; row++) {
+        char text[32];
+        bool counts =
+            strcmp(option->group, "tls") == 0 && option->status == QUICPRO_OPTION_HONOURED;
+        for (size_t i = 0; counts && i < sizeof(other) / sizeof(other[0]); i++)
+            counts = strcmp(option->key, other[i]) != 0;
+        if (!counts)
+            continue;
+        hash_text(&hash, option->key);
+        hash_text(&hash, qp_options_get(options, row, text, sizeof(text)));
+    }
     SHA256_Final(out, &hash);
 }
 

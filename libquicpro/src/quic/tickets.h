@@ -48,8 +48,7 @@ int qp_tickets_bind(struct ssl_st *ssl, const uint8_t context[QP_TICKETS_CONTEXT
  * when a session is resumed. False: nothing to resume with. */
 bool qp_tickets_describe(struct ssl_st *ssl, const uint8_t *engine, size_t len, uint64_t wall,
                          struct qp_blob *ret);
-/* Client: what decides whether a session may serve again: the options that say how the server is
- * verified. */
+/* What decides whether a session may serve again: the options that say how peers are verified. */
 void qp_tickets_policy(uint8_t out[32], const struct qp_options *options);
 
 enum qp_early {
