@@ -214,17 +214,28 @@ async def client(
         configuration.supported_versions = versions
     if chacha20:
         configuration.cipher_suites = [CipherSuite.CHACHA20_POLY1305_SHA256]
-    async with connect(
-        host,
-        port,
-        configuration=configuration,
-        create_protocol=Client,
-        session_ticket_handler=tickets.put_nowait,
-        wait_connected=wait,
-    ) as protocol:
-        assert isinstance(protocol, Client)
-        protocol.tickets = tickets
-        yield protocol
+    made: list[Client] = []
+
+    def make(*args: Any, **kwargs: Any) -> Client:
+        made.append(Client(*args, **kwargs))
+        made[-1].tickets = tickets
+        return made[-1]
+
+    try:
+        async with connect(
+            host,
+            port,
+            configuration=configuration,
+            create_protocol=make,
+            session_ticket_handler=tickets.put_nowait,
+            wait_connected=wait,
+        ) as protocol:
+            assert isinstance(protocol, Client)
+            yield protocol
+    finally:
+        for one in made:  # a client that was given up while it connected or closed is still open
+            if one._transport is not None:
+                one._transport.close()
 
 
 async def refusal(port: int, ca: str, alpn: list[str]) -> int:

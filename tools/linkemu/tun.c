@@ -7,9 +7,12 @@
 #include <linux/ipv6.h>
 #include <net/if.h>
 #include <sched.h>
+#include <stdbool.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 enum { QUEUE = 2000 }; /* packets the kernel keeps for us; the emulated queue is the shorter one */
@@ -58,6 +61,37 @@ static int set_ip6(const char *ip6)
     return r;
 }
 
+/* Whether an IPv6 address of the device is still "tentative": the kernel takes an address into use
+ * in a worker of its own, and until then nothing can be bound to it. */
+static bool tentative(void)
+{
+    enum { TENTATIVE = 0x40 }; /* IFA_F_TENTATIVE */
+    char line[160], device[32];
+    unsigned flags;
+    bool is = false;
+    FILE *file = fopen("/proc/net/if_inet6", "re");
+    if (file == NULL)
+        return false;
+    while (fgets(line, sizeof(line), file) != NULL)
+        if (sscanf(line, "%*s %*x %*x %*x %x %31s", &flags, device) == 2 &&
+            strcmp(device, DEVICE) == 0 && (flags & TENTATIVE) != 0)
+            is = true;
+    fclose(file);
+    return is;
+}
+
+static int wait_for_ip6(void)
+{
+    enum { TRIES = 5000 };
+    const struct timespec millisecond = {0, 1000000};
+    for (int i = 0; i < TRIES; i++) {
+        if (!tentative())
+            return 0;
+        nanosleep(&millisecond, NULL);
+    }
+    return -ETIMEDOUT;
+}
+
 static int configure(const char *ip4, const char *ip6, int mtu, const char **what)
 {
     struct ifreq request;
@@ -87,6 +121,10 @@ static int configure(const char *ip4, const char *ip6, int mtu, const char **wha
     if (r == 0) {
         *what = "setting the IPv6 address";
         r = set_ip6(ip6);
+    }
+    if (r == 0) {
+        *what = "waiting for the IPv6 address";
+        r = wait_for_ip6();
     }
     close(s);
     return r;
