@@ -42,6 +42,7 @@
 #include <quicpro/http.h>
 #include <quicpro/loop.h>
 #include <quicpro/server.h>
+#include <quicpro/stream.h>
 #include <quicpro/thread.h>
 
 #endif

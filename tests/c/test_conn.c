@@ -118,6 +118,7 @@ static void test_every_end_has_its_error_and_text(void)
         const struct qp_conn conn = {.engine = &engine,
                                      .impl = (qp_engine_conn *)(void *)&e,
                                      .first_error = row[i].first_error,
+                                     .http3 = true,
                                      .closed_here = row[i].closed_here};
         struct qp_conn_close close;
         qp_conn_get_close(&conn, &close);
@@ -131,6 +132,39 @@ static void test_every_end_has_its_error_and_text(void)
     }
     SSL_free(session);
     SSL_CTX_free(ctx);
+}
+
+/* Codes of a protocol that is not HTTP/3 have no names, and 0 is no error. */
+static void test_codes_of_other_protocols(void)
+{
+    static const struct {
+        struct qp_engine_error error;
+        bool closed_here;
+        int want;
+        const char *says;
+    } row[] = {
+        {LOCAL(1, 0), true, 0, "closed by us with application code 0"},
+        {LOCAL(1, 7), true, 0, "closed by us with application code 7"},
+        {REMOTE(1, 0), false, 0, "closed by the peer with application code 0"},
+        {REMOTE(1, 0x100), false, QUICPRO_ECLOSED, "closed by the peer with application code 256"},
+        {REMOTE(0, 0x0a), false, QUICPRO_ECLOSED, "closed by the peer with PROTOCOL_VIOLATION"},
+    };
+    for (size_t i = 0; i < COUNTOF(row); i++) {
+        struct ended e = {.error = row[i].error};
+        const struct qp_conn conn = {.engine = &engine,
+                                     .impl = (qp_engine_conn *)(void *)&e,
+                                     .closed_here = row[i].closed_here};
+        struct qp_conn_close close;
+        if (!row[i].error.remote) { /* else nobody asks what was wrong with the certificate */
+            SSL_CTX *ctx = SSL_CTX_new(TLS_method());
+            e.ssl = SSL_new(ctx);
+            SSL_CTX_free(ctx);
+        }
+        qp_conn_get_close(&conn, &close);
+        CHECK_INT(close.error, ==, row[i].want);
+        CHECK_STR(close.text, row[i].says);
+        SSL_free(e.ssl);
+    }
 }
 
 /* What the peer wrote reaches a terminal escaped, and is cut. */
@@ -219,7 +253,8 @@ static void test_options_reach_the_engine(void)
 static void test_reasons_are_escaped(void)
 {
     struct ended e = {0, REMOTE(1, 0x102), NULL};
-    const struct qp_conn conn = {.engine = &engine, .impl = (qp_engine_conn *)(void *)&e};
+    const struct qp_conn conn = {
+        .engine = &engine, .impl = (qp_engine_conn *)(void *)&e, .http3 = true};
     struct qp_conn_close close;
     memcpy(e.error.reason, "\x1b[2J\nhi", 7);
     e.error.reason_len = 7;
@@ -236,6 +271,7 @@ int main(void)
 {
     static const struct check_test tests[] = {
         TEST(test_every_end_has_its_error_and_text),
+        TEST(test_codes_of_other_protocols),
         TEST(test_options_reach_the_engine),
         TEST(test_reasons_are_escaped),
     };

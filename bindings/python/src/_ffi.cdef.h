@@ -95,6 +95,11 @@ enum quicpro_event_type {
     QUICPRO_EVENT_WRITABLE = 8,
     QUICPRO_EVENT_GOAWAY = 9,
     QUICPRO_EVENT_DRAINED = 10,
+    QUICPRO_EVENT_STREAM = 12,
+    QUICPRO_EVENT_READABLE = 13,
+    QUICPRO_EVENT_STOPPED = 14,
+    QUICPRO_EVENT_DATAGRAM = 15,
+    QUICPRO_EVENT_STREAMS = 16,
 };
 enum quicpro_early_data {
     QUICPRO_EARLY_NONE = 0,
@@ -107,6 +112,7 @@ enum quicpro_flag {
     QUICPRO_FLAG_APP = 4,
     QUICPRO_FLAG_INFORMATIONAL = 8,
     QUICPRO_FLAG_EARLY = 16,
+    QUICPRO_FLAG_UNI = 32,
 };
 typedef struct quicpro_event {
     uint16_t type;
@@ -194,6 +200,7 @@ typedef struct quicpro_loop_stats {
     uint64_t send_refused;
     uint64_t spins;
     uint64_t busy_poll;
+    uint64_t datagrams_refused;
 } quicpro_loop_stats;
 int quicpro_loop_get_stats(const quicpro_loop *loop, quicpro_loop_stats *stats);
 typedef struct quicpro_server quicpro_server;

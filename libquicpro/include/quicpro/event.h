@@ -13,8 +13,9 @@ enum quicpro_event_type {
     QUICPRO_EVENT_CONNECTED = 1,
     /* The connection has ended, its handle is stale from here on; every open stream had its RESET
      * before. error: 0 if somebody closed it without an error, else why; code: the wire code;
-     * flags: QUICPRO_FLAG_REMOTE (the peer closed), QUICPRO_FLAG_APP (an HTTP/3 code); data, len:
-     * one line of text for people, NUL-terminated, bytes of the peer escaped. */
+     * flags: QUICPRO_FLAG_REMOTE (the peer closed), QUICPRO_FLAG_APP (an application's code:
+     * HTTP/3's, or its own); data, len: one line of text for people, NUL-terminated, bytes of the
+     * peer escaped. */
     QUICPRO_EVENT_CLOSED = 2,
     /* Server: a request's field section. data, len: array of len quicpro_field, the
      * pseudo-header fields first. QUICPRO_FLAG_FIN: it has no body. */
@@ -22,12 +23,14 @@ enum quicpro_event_type {
     /* Client: a response's field section. code: the status. QUICPRO_FLAG_INFORMATIONAL: 1xx,
      * another one follows. data, len as for REQUEST (":status" first). */
     QUICPRO_EVENT_RESPONSE = 4,
-    /* Bytes of a message body. data, len; len may be 0 with QUICPRO_FLAG_FIN. */
+    /* Bytes of a message body, or, of a raw stream (stream.h) whose connection ended, those that
+     * were not read. data, len; len may be 0 with QUICPRO_FLAG_FIN. */
     QUICPRO_EVENT_DATA = 5,
     /* A trailer section; always QUICPRO_FLAG_FIN. data, len as for REQUEST. */
     QUICPRO_EVENT_TRAILERS = 6,
-    /* The stream ended before its time; its handle is stale. code: the HTTP/3 code; error: why.
-     * QUICPRO_FLAG_REMOTE: the peer's doing. data, len: one line of text as for CLOSED. */
+    /* The stream ended before its time; its handle is stale. code: the application's, or of the
+     * close; error: why. QUICPRO_FLAG_REMOTE: the peer's doing. data, len: one line of text as for
+     * CLOSED. */
     QUICPRO_EVENT_RESET = 7,
     /* A stream whose quicpro_stream_write() returned QUICPRO_EAGAIN takes bytes again. */
     QUICPRO_EVENT_WRITABLE = 8,
@@ -36,14 +39,29 @@ enum quicpro_event_type {
     QUICPRO_EVENT_GOAWAY = 9,
     /* A server told to shut down has lost its last connection. user: the server's user pointer. */
     QUICPRO_EVENT_DRAINED = 10,
+
+    /* Of connections that speak another protocol than HTTP/3 (stream.h): */
+    /* The peer opened a stream. QUICPRO_FLAG_UNI: it is for receiving only. */
+    QUICPRO_EVENT_STREAM = 12,
+    /* quicpro_stream_read() has something to say: bytes, the end or a reset. */
+    QUICPRO_EVENT_READABLE = 13,
+    /* The peer wants no more of what a stream sends (RFC 9000 section 3.5): that direction has
+     * ended. code: the application's. QUICPRO_FLAG_REMOTE. */
+    QUICPRO_EVENT_STOPPED = 14,
+    /* A datagram (RFC 9221). data, len; len may be 0. */
+    QUICPRO_EVENT_DATAGRAM = 15,
+    /* quicpro_stream_open() said QUICPRO_ELIMIT, and now there may be more. QUICPRO_FLAG_UNI: of
+     * unidirectional streams. */
+    QUICPRO_EVENT_STREAMS = 16,
 };
 
 enum quicpro_flag {
     QUICPRO_FLAG_FIN = 1,           /* nothing follows in this direction */
     QUICPRO_FLAG_REMOTE = 2,        /* the peer did it */
-    QUICPRO_FLAG_APP = 4,           /* code is an HTTP/3 code, not a transport code */
+    QUICPRO_FLAG_APP = 4,           /* code is of the application, not of the transport */
     QUICPRO_FLAG_INFORMATIONAL = 8, /* a 1xx response */
     QUICPRO_FLAG_EARLY = 16, /* a REQUEST that came before the handshake was done (RFC 8470) */
+    QUICPRO_FLAG_UNI = 32,   /* a unidirectional stream */
 };
 
 /** One event: 64 bytes, the same on every platform with 64-bit pointers. Fields that a type does

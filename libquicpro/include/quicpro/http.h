@@ -1,4 +1,7 @@
-/* HTTP/3 messages: requests, responses, bodies (RFC 9114), and facts about a connection. */
+/* HTTP/3 messages: requests, responses, bodies (RFC 9114), and facts about a connection.
+ *
+ * A command of HTTP/3 on a connection or stream of another protocol (stream.h) returns
+ * QUICPRO_ESTATE. */
 #ifndef QUICPRO_HTTP_H
 #define QUICPRO_HTTP_H
 
@@ -49,12 +52,15 @@ QUICPRO_API int quicpro_respond(quicpro_loop *loop, quicpro_stream stream, unsig
                                 const quicpro_nv *fields, size_t field_count, const void *body,
                                 size_t len, int fin);
 
-/** Appends bytes to a message body. All of them are taken, or none.
+/** Appends bytes to a message body, or to a stream of another protocol. All of them are taken, or
+ *  none.
  *  @param data  borrowed, copied; may be NULL with len 0
  *  @param fin   non-zero: the body ends here
  *  @return 0; QUICPRO_EAGAIN: "send_queue_bytes" wait already, QUICPRO_EVENT_WRITABLE will come;
- *          QUICPRO_ESTALE; QUICPRO_ESTATE: no field section was sent, or the body has ended;
- *          QUICPRO_ENOMEM
+ *          QUICPRO_ESTALE; QUICPRO_ESTATE: no field section was sent, the body has ended,
+ *          or the stream is for receiving only; QUICPRO_ERESET (other protocols): the peer wants no
+ *          more, QUICPRO_EVENT_STOPPED has the code; QUICPRO_ENOMEM: of another protocol's stream a
+ *          part may have gone, it takes no more and wants a reset
  *  @since 0.1 */
 QUICPRO_API int quicpro_stream_write(quicpro_loop *loop, quicpro_stream stream, const void *data,
                                      size_t len, int fin);
@@ -67,7 +73,8 @@ QUICPRO_API int quicpro_stream_trailers(quicpro_loop *loop, quicpro_stream strea
                                         const quicpro_nv *fields, size_t field_count);
 
 /** Gives a stream up in both directions; the handle is stale afterwards and no event follows.
- *  @param code  an HTTP/3 code, such as 0x10c H3_REQUEST_CANCELLED (RFC 9114 section 8.1)
+ *  @param code  an HTTP/3 code, such as 0x10c H3_REQUEST_CANCELLED (RFC 9114 section 8.1), or one
+ *               of the other protocol
  *  @return 0; QUICPRO_ESTALE
  *  @since 0.1 */
 QUICPRO_API int quicpro_stream_reset(quicpro_loop *loop, quicpro_stream stream, uint64_t code);
@@ -90,7 +97,7 @@ QUICPRO_API int quicpro_stream_set_user(quicpro_loop *loop, quicpro_stream strea
 QUICPRO_API int quicpro_conn_set_user(quicpro_loop *loop, quicpro_conn conn, void *user);
 
 /** Closes a connection; its streams end with it. QUICPRO_EVENT_CLOSED follows.
- *  @param code    an HTTP/3 code; 0x100 is H3_NO_ERROR
+ *  @param code    an HTTP/3 code, 0x100 is H3_NO_ERROR; or one of the other protocol, 0 is no error
  *  @param reason  sent to the peer, at most 256 bytes of UTF-8; borrowed; NULL means ""
  *  @return 0; QUICPRO_ESTALE
  *  @since 0.1 */

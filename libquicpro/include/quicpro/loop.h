@@ -143,7 +143,8 @@ typedef struct quicpro_loop_stats {
     uint64_t
         send_refused; /* datagrams that the kernel did not send: too large, no route, a filter */
     uint64_t spins;   /* waits that found something while they spun ("spin_us"); part of wakeups */
-    uint64_t busy_poll; /* enum quicpro_busy_poll: the best of the sockets open now */
+    uint64_t busy_poll;         /* enum quicpro_busy_poll: the best of the sockets open now */
+    uint64_t datagrams_refused; /* quicpro_datagram_send() that found its queue full */
 } quicpro_loop_stats;
 
 /** What became of the option "busy_poll_us". */

@@ -88,6 +88,11 @@ const char *quicpro_event_name(unsigned type)
         NAME_CASE(WRITABLE);
         NAME_CASE(GOAWAY);
         NAME_CASE(DRAINED);
+        NAME_CASE(STREAM);
+        NAME_CASE(READABLE);
+        NAME_CASE(STOPPED);
+        NAME_CASE(DATAGRAM);
+        NAME_CASE(STREAMS);
 #undef NAME_CASE
     default:
         return "UNKNOWN";

@@ -7,7 +7,7 @@
 #include <string.h>
 
 #define BLOCK_ITEMS ((uint32_t)QP_SLAB_BLOCK)
-#define ITEMS_MAX (UINT32_C(1) << 31)
+#define ITEMS_MAX (UINT32_C(1) << 30) /* tags are above */
 
 void qp_slab_init(struct qp_slab *slab, size_t item_size, uint32_t max)
 {

@@ -7,8 +7,9 @@
 #include <quicpro/base.h>
 
 enum { QP_SLAB_BLOCK = 64 }; /* items */
-/* Two slabs, one with this tag, never give out the same handle. */
+/* Slabs with different tags never give out the same handle. */
 #define QP_SLAB_TAG (UINT32_C(1) << 31)
+#define QP_SLAB_TAG_RAW (UINT32_C(1) << 30)
 
 struct qp_slab {
     size_t item_size;
@@ -16,11 +17,11 @@ struct qp_slab {
     uint32_t *generation; /* odd: in use; even: free */
     uint32_t *free_list;
     uint32_t block_count, capacity, free_count, used, max;
-    uint32_t tag;  /* 0 or QP_SLAB_TAG, set by the owner after init */
+    uint32_t tag;  /* 0 or a QP_SLAB_TAG, set by the owner after init */
     uint64_t made; /* items taken since the beginning */
 };
 
-/* @param max  items that may be in use at once; 0: no limit but 2^31 */
+/* @param max  items that may be in use at once; 0: no limit but 2^30 */
 void qp_slab_init(struct qp_slab *slab, size_t item_size, uint32_t max);
 void qp_slab_done(struct qp_slab *slab);
 /* Zeroed item; NULL: out of memory or max in use. */

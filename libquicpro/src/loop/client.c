@@ -76,9 +76,8 @@ int quicpro_client_connect(quicpro_client *client, const char *host, uint16_t po
     target->port = port;
     int r = copy_host(target->host, sizeof(target->host), host);
     if (r == 0) {
-        qp_h3_init(&link->h3, &link->conn, &client->endpoint.h3_options, &loop->batch,
-                   &loop->streams, link->handle);
-        link->h3.user = user;
+        qp_app_init(link);
+        qp_app_set_user(link, user);
         r = qp_dial_start(link, &client->families, qp_loop_now(loop));
     }
     if (r < 0) {

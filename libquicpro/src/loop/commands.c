@@ -1,10 +1,12 @@
-/* The commands of http.h: a handle is looked up, the core does it, the connection becomes dirty. */
+/* The commands of http.h, those for streams of any kind among them: a handle is looked up, the core
+ * does it, the connection becomes dirty. */
 #include "loop/loop.h"
 
 #include <stdio.h>
 #include <string.h>
 
 #include "h3/stream.h"
+#include "quic/raw_stream.h"
 #include "quic/tls.h"
 
 enum { MAX_REASON = 256 };
@@ -21,6 +23,22 @@ static void touch(quicpro_loop *loop, const struct qp_h3_stream *stream)
         qp_link_mark_dirty(link);
 }
 
+/* A stream of an application's own protocol; NULL: it is none. */
+static struct qp_raw_stream *raw_get(quicpro_loop *loop, quicpro_stream handle)
+{
+    struct qp_raw_stream *stream = loop == NULL ? NULL : qp_slab_get(&loop->raw_streams, handle);
+    struct qp_link *link = stream == NULL ? NULL : qp_link_get(loop, stream->raw->conn_handle);
+    if (link != NULL)
+        qp_link_mark_dirty(link);
+    return stream;
+}
+
+/* What a command of HTTP/3 answers where there is no such stream. */
+static int no_stream(quicpro_loop *loop, quicpro_stream handle)
+{
+    return raw_get(loop, handle) == NULL ? QUICPRO_ESTALE : QUICPRO_ESTATE;
+}
+
 int quicpro_request(quicpro_loop *loop, quicpro_conn conn, const quicpro_nv *fields,
                     size_t field_count, const void *body, size_t len, int fin, void *user,
                     quicpro_stream *ret)
@@ -30,7 +48,7 @@ int quicpro_request(quicpro_loop *loop, quicpro_conn conn, const quicpro_nv *fie
     struct qp_link *link = qp_link_get(loop, conn);
     if (link == NULL)
         return QUICPRO_ESTALE;
-    if (link->endpoint->server)
+    if (link->endpoint->server || link->app != QP_APP_HTTP3)
         return QUICPRO_ESTATE;
     qp_link_mark_dirty(link);
     return qp_h3_request(&link->h3, fields, field_count, body, len, fin, user, ret);
@@ -42,7 +60,7 @@ int quicpro_respond(quicpro_loop *loop, quicpro_stream stream, unsigned status,
 {
     struct qp_h3_stream *s = stream_get(loop, stream);
     if (s == NULL)
-        return QUICPRO_ESTALE;
+        return no_stream(loop, stream);
     if (body == NULL && len != 0)
         return QUICPRO_EINVAL;
     touch(loop, s);
@@ -53,6 +71,9 @@ int quicpro_stream_write(quicpro_loop *loop, quicpro_stream stream, const void *
                          int fin)
 {
     struct qp_h3_stream *s = stream_get(loop, stream);
+    struct qp_raw_stream *raw = s == NULL ? raw_get(loop, stream) : NULL;
+    if (raw != NULL)
+        return qp_raw_stream_write(raw, data, len, fin);
     if (s == NULL)
         return QUICPRO_ESTALE;
     touch(loop, s);
@@ -64,7 +85,7 @@ int quicpro_stream_trailers(quicpro_loop *loop, quicpro_stream stream, const qui
 {
     struct qp_h3_stream *s = stream_get(loop, stream);
     if (s == NULL)
-        return QUICPRO_ESTALE;
+        return no_stream(loop, stream);
     touch(loop, s);
     return qp_h3_stream_trailers(s, fields, field_count);
 }
@@ -72,6 +93,11 @@ int quicpro_stream_trailers(quicpro_loop *loop, quicpro_stream stream, const qui
 int quicpro_stream_reset(quicpro_loop *loop, quicpro_stream stream, uint64_t code)
 {
     struct qp_h3_stream *s = stream_get(loop, stream);
+    struct qp_raw_stream *raw = s == NULL ? raw_get(loop, stream) : NULL;
+    if (raw != NULL) {
+        qp_raw_stream_abort(raw, code);
+        return 0;
+    }
     if (s == NULL)
         return QUICPRO_ESTALE;
     touch(loop, s);
@@ -83,7 +109,7 @@ int quicpro_stream_pause(quicpro_loop *loop, quicpro_stream stream, int paused)
 {
     struct qp_h3_stream *s = stream_get(loop, stream);
     if (s == NULL)
-        return QUICPRO_ESTALE;
+        return no_stream(loop, stream);
     qp_h3_stream_pause(s, paused != 0);
     if (!paused)
         touch(loop, s); /* the flush sees what is unread and asks for a run */
@@ -93,6 +119,11 @@ int quicpro_stream_pause(quicpro_loop *loop, quicpro_stream stream, int paused)
 int quicpro_stream_set_user(quicpro_loop *loop, quicpro_stream stream, void *user)
 {
     struct qp_h3_stream *s = stream_get(loop, stream);
+    struct qp_raw_stream *raw = s == NULL ? raw_get(loop, stream) : NULL;
+    if (raw != NULL) {
+        qp_raw_stream_set_user(raw, user, &loop->handed);
+        return 0;
+    }
     if (s == NULL)
         return QUICPRO_ESTALE;
     qp_h3_stream_set_user(s, user, &loop->handed);
@@ -104,7 +135,7 @@ int quicpro_conn_set_user(quicpro_loop *loop, quicpro_conn conn, void *user)
     struct qp_link *link = loop == NULL ? NULL : qp_link_get(loop, conn);
     if (link == NULL)
         return QUICPRO_ESTALE;
-    link->h3.user = user;
+    qp_app_set_user(link, user);
     return 0;
 }
 
@@ -127,7 +158,7 @@ int quicpro_conn_get_info(quicpro_loop *loop, quicpro_conn conn, quicpro_conn_in
     if (link == NULL)
         return QUICPRO_ESTALE;
     const size_t size = info->size;
-    *info = (quicpro_conn_info){.size = size, .version = 1, .streams = link->h3.open};
+    *info = (quicpro_conn_info){.size = size, .version = 1, .streams = qp_app_open(link)};
     if (link->conn.impl == NULL)
         return 0;
     struct qp_engine_stats stats;

@@ -97,7 +97,8 @@ static void swap_attempts(struct qp_link *a, struct qp_link *b)
     SWAP(close_tried);
     SWAP(release_at);
 #undef SWAP
-    if (a->h3.early) { /* requests that the other attempt had sent early: again, on this one */
+    if (qp_app_is_early(
+            a)) { /* requests that the other attempt had sent early: again, on this one */
         qp_h3_early_rejected(&a->h3);
         a->target->early_wanted = false;
     }

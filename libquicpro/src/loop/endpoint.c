@@ -1,26 +1,9 @@
 /* What servers and clients have in common. */
 #include "loop/loop.h"
 
-#include "os/random.h"
 #include "os/udp_socket.h"
 #include "quic/tls.h"
 #include "quic/usage.h"
-
-enum { H3_NO_ERROR = 0x100 };
-
-static void set_h3_options(struct qp_endpoint *endpoint)
-{
-    const struct qp_options *o = &endpoint->options;
-    endpoint->h3_options = (struct qp_h3_options){
-        .max_field_section_bytes = o->max_field_section_bytes,
-        .qpack_max_table_bytes = o->qpack_max_table_bytes,
-        .qpack_blocked_streams = o->qpack_blocked_streams,
-        .max_streams_bidi = o->initial_max_streams_bidi,
-        .send_queue_bytes = o->send_queue_bytes,
-        .max_pending_requests = o->max_pending_requests,
-        .random = qp_random,
-    };
-}
 
 int qp_endpoint_init(struct qp_endpoint *endpoint, struct quicpro_loop *loop,
                      const quicpro_config *config, bool server)
@@ -57,7 +40,7 @@ int qp_endpoint_init(struct qp_endpoint *endpoint, struct quicpro_loop *loop,
         return r;
     }
     endpoint->packets_max = qp_usage_limit(o->max_udp_payload_bytes);
-    set_h3_options(endpoint);
+    qp_app_options(endpoint);
     endpoint->next = loop->endpoints;
     loop->endpoints = endpoint;
     return 0;
@@ -72,7 +55,7 @@ int qp_endpoint_set_option(struct qp_endpoint *endpoint, const char *key, const 
     int r =
         qp_options_change(&endpoint->options, key, value, true, loop->error, sizeof(loop->error));
     if (r == 0)
-        set_h3_options(endpoint);
+        qp_app_options(endpoint);
     return r;
 }
 
@@ -90,7 +73,7 @@ static void each_link(struct qp_endpoint *endpoint, void (*visit)(struct qp_link
 static void close_link(struct qp_link *link)
 {
     if (link->state != QP_LINK_ENDED)
-        qp_link_close(link, H3_NO_ERROR, "");
+        qp_link_close(link, qp_app_no_error(link), "");
 }
 
 void qp_endpoint_abort(struct qp_endpoint *endpoint)

@@ -14,7 +14,7 @@ enum {
     MAX_SEGMENTS = 64, /* of one train */
 };
 
-enum { H3_NO_ERROR = 0x100, AEAD_LIMIT_REACHED = 0x0f /* RFC 9000 section 20.1 */ };
+enum { AEAD_LIMIT_REACHED = 0x0f /* RFC 9000 section 20.1 */ };
 
 struct qp_link *qp_link_new(struct qp_endpoint *endpoint)
 {
@@ -68,7 +68,7 @@ void qp_link_free(struct qp_link *link)
             loop->dirty_tail = at;
     }
     if (link->conn.impl != NULL) {
-        qp_h3_done(&link->h3);
+        qp_app_done(link);
         qp_link_forget_cids(link);
         forget_odcid(link);
         qp_conn_done(&link->conn);
@@ -117,8 +117,7 @@ void qp_link_begin(struct qp_link *link, quicpro_tstamp now)
     if (endpoint->server) { /* a client's was set when it began to look the host up, and its
                                requests may be waiting in h3 already */
         link->handshake_until = now + endpoint->options.handshake_timeout_ms * QUICPRO_MILLISECOND;
-        qp_h3_init(&link->h3, &link->conn, &endpoint->h3_options, &link->loop->batch,
-                   &link->loop->streams, link->handle);
+        qp_app_init(link);
     }
     qp_link_mark_dirty(link);
 }
@@ -126,12 +125,11 @@ void qp_link_begin(struct qp_link *link, quicpro_tstamp now)
 void qp_link_end(struct qp_link *link, const struct qp_conn_close *close)
 {
     struct qp_batch *batch = &link->loop->batch;
-    void *user = link->h3.user;
+    void *user = qp_app_user(link);
     if (link->state == QP_LINK_ENDED)
         return;
     qp_dial_stop(link);
-    if (link->h3.conn != NULL)
-        qp_h3_lost(&link->h3, close);
+    qp_app_lost(link, close);
     qp_link_uncount(link);
     quicpro_event *event = qp_batch_add(batch, QUICPRO_EVENT_CLOSED);
     if (event != NULL) {
@@ -151,14 +149,14 @@ void qp_link_end(struct qp_link *link, const struct qp_conn_close *close)
     qp_endpoint_check_drained(link->endpoint);
 }
 
-bool qp_link_start_h3(struct qp_link *link)
+bool qp_link_start_app(struct qp_link *link)
 {
-    if (qp_h3_start(&link->h3) < 0) {
+    if (qp_app_start(link) < 0) {
         qp_conn_fail(&link->conn, false, 1, "out of memory");
         return false;
     }
     if (link->endpoint->shutdown)
-        qp_h3_shutdown(&link->h3);
+        qp_app_shutdown(link);
     return true;
 }
 
@@ -169,12 +167,12 @@ static void established(struct qp_link *link)
     link->endpoint->handshakes--;
     qp_guard_leave(link);
     forget_odcid(link);
-    if (link->h3.impl == NULL && !qp_link_start_h3(link))
+    if (!qp_link_start_app(link))
         return;
     event = qp_batch_add(&link->loop->batch, QUICPRO_EVENT_CONNECTED);
     if (event != NULL) {
         event->conn = link->handle;
-        event->user = link->h3.user;
+        event->user = qp_app_user(link);
     }
     qp_zero_rtt_over(link);
 }
@@ -211,7 +209,7 @@ static void report_end(struct qp_link *link, quicpro_tstamp now)
     if (!over(link) || link->state == QP_LINK_ENDED)
         return;
     if (link->state == QP_LINK_OPEN) {
-        qp_h3_read_rest(&link->h3, now);
+        qp_app_read_rest(link, now);
         qp_resume_keep(link, true);
     }
     qp_conn_get_close(&link->conn, &close);
@@ -237,8 +235,8 @@ void qp_link_process(struct qp_link *link, quicpro_tstamp now)
     if (link->state == QP_LINK_HANDSHAKE)
         qp_zero_rtt_receive(link);
     qp_link_update_paths(link);
-    if (link->state == QP_LINK_OPEN || (link->h3.early && link->endpoint->server))
-        qp_h3_read(&link->h3, now, READ_MAX);
+    if (link->state == QP_LINK_OPEN || (qp_app_is_early(link) && link->endpoint->server))
+        qp_app_read(link, now, READ_MAX);
     if (link->state == QP_LINK_OPEN)
         qp_resume_keep(link, false);
     report_end(link, now);
@@ -315,15 +313,8 @@ static void check_usage(struct qp_link *link)
         link->keys_spent = true;
         link->loop->keys_spent++;
         qp_conn_fail(&link->conn, false, AEAD_LIMIT_REACHED, "packets sent with one key");
-    } else if (link->endpoint->server) {
-        qp_h3_shutdown(&link->h3);
-    } else if (!link->h3.goaway_in) { /* as if the server had said so */
-        quicpro_event *event = qp_batch_add(&link->loop->batch, QUICPRO_EVENT_GOAWAY);
-        link->h3.goaway_in = true;
-        if (event != NULL) {
-            event->conn = link->handle;
-            event->user = link->h3.user;
-        }
+    } else {
+        qp_app_retire(link);
     }
 }
 
@@ -343,16 +334,16 @@ bool qp_link_flush(struct qp_link *link, quicpro_tstamp now)
     check_usage(link);
     if (link->state == QP_LINK_OPEN ||
         (link->state == QP_LINK_HANDSHAKE && qp_zero_rtt_send(link, now)))
-        more = qp_h3_write(&link->h3, burst);
+        more = qp_app_write(link, burst);
     link->release_at = 0;
     more |= send_all(link, burst, link->close_reason == NULL, now);
     link->prompted &= link->release_at != 0; /* else there was nothing to answer */
-    if (link->close_reason != NULL || (!more && link->release_at == 0 &&
-                                       link->state == QP_LINK_OPEN && qp_h3_drained(&link->h3))) {
+    if (link->close_reason != NULL ||
+        (!more && link->release_at == 0 && link->state == QP_LINK_OPEN && qp_app_drained(link))) {
         const bool app = link->state == QP_LINK_OPEN;
         qp_conn_close(&link->conn, app,
                       !app                         ? 0
-                      : link->close_reason == NULL ? H3_NO_ERROR
+                      : link->close_reason == NULL ? qp_app_no_error(link)
                                                    : link->close_code,
                       link->close_reason == NULL ? "" : link->close_reason);
         more = send_all(link, burst, false, now);
@@ -361,7 +352,7 @@ bool qp_link_flush(struct qp_link *link, quicpro_tstamp now)
         qp_link_mark_dirty(link);
         more = false;
     }
-    more |= qp_h3_has_unread(&link->h3);
+    more |= qp_app_has_unread(link);
     if (link->conn.engine->flags(link->conn.impl) & QP_ENGINE_LOCAL_ERROR)
         link->close_tried = true;
     uint32_t end = over(link);

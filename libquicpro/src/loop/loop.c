@@ -69,7 +69,10 @@ int quicpro_loop_new(quicpro_loop **ret, const quicpro_config *config)
     loop->batch.serial = 1;
     qp_slab_init(&loop->links, sizeof(struct qp_link), 0);
     qp_slab_init(&loop->streams, sizeof(struct qp_h3_stream), 0);
-    loop->streams.tag = QP_SLAB_TAG; /* no stream has the handle of a connection */
+    qp_slab_init(&loop->raw_streams, sizeof(struct qp_raw_stream), 0);
+    /* No stream has the handle of a connection, or of one of the other kind. */
+    loop->streams.tag = QP_SLAB_TAG;
+    loop->raw_streams.tag = QP_SLAB_TAG_RAW;
     qp_cid_map_init(&loop->cids, key);
     loop->out = malloc(QP_OUT_BYTES);
     loop->guard = qp_fork_guard_new();
@@ -89,6 +92,7 @@ void quicpro_loop_free(quicpro_loop *loop)
     qp_heap_done(&loop->timers);
     qp_cid_map_done(&loop->cids);
     qp_slab_done(&loop->streams);
+    qp_slab_done(&loop->raw_streams);
     qp_slab_done(&loop->links);
     qp_batch_done(&loop->batch);
     qp_batch_done(&loop->handed);
@@ -325,8 +329,8 @@ int quicpro_loop_get_stats(const quicpro_loop *loop, quicpro_loop_stats *stats)
         .send_blocked = loop->send_blocked,
         .connections = open,
         .connections_made = loop->connections_made,
-        .streams = loop->streams.used,
-        .streams_made = loop->streams.made,
+        .streams = loop->streams.used + loop->raw_streams.used,
+        .streams_made = loop->streams.made + loop->raw_streams.made,
         .panics = loop->panics,
         .versions_sent = loop->admits[QP_ADMIT_VERSION],
         .retries_sent = loop->admits[QP_ADMIT_RETRY],
@@ -341,6 +345,7 @@ int quicpro_loop_get_stats(const quicpro_loop *loop, quicpro_loop_stats *stats)
         .send_refused = loop->send_refused + counts->too_large,
         .spins = loop->spins,
         .busy_poll = busy_poll,
+        .datagrams_refused = loop->datagrams_refused,
     };
     return 0;
 }

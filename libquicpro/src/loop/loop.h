@@ -19,6 +19,7 @@
 #include "base/options.h"
 #include "base/slab.h"
 #include "h3/session.h"
+#include "loop/app.h"
 #include "loop/dial.h"
 #include "loop/guard.h"
 #include "loop/resume.h"
@@ -29,6 +30,7 @@
 #include "quic/cid.h"
 #include "quic/conn.h"
 #include "quic/pacer.h"
+#include "quic/raw.h"
 #include "quic/reset.h"
 
 /* A socket of an endpoint, with the one train the kernel did not take: packets that are made count
@@ -49,6 +51,7 @@ struct qp_endpoint {
     struct qp_endpoint *next;
     struct qp_options options;
     struct qp_h3_options h3_options;
+    struct qp_raw_options raw_options;
     struct qp_conn_factory factory;
     struct qp_guard guard;
     struct qp_resume resume;
@@ -57,6 +60,7 @@ struct qp_endpoint {
     size_t open, handshakes; /* links not reported closed; of these, not established */
     uint64_t packets_max;    /* of one connection (quic/usage.h) */
     bool server, shutdown, drained;
+    bool offers_http3; /* in its ALPN */
 };
 
 enum qp_link_state {
@@ -73,7 +77,11 @@ struct qp_link {
     quicpro_handle handle;
     enum qp_link_state state;
     struct qp_conn conn; /* .impl is NULL while resolving */
-    struct qp_h3 h3;
+    enum qp_app app;     /* which of the two it is */
+    union {
+        struct qp_h3 h3;
+        struct qp_raw raw;
+    };
     struct qp_timer timer;
     quicpro_tstamp handshake_until;
     struct qp_link *next_dirty;
@@ -120,7 +128,7 @@ struct quicpro_loop {
     struct qp_options options;
     struct qp_batch batch;  /* being filled, also by commands between two runs */
     struct qp_batch handed; /* the application's until the next run */
-    struct qp_slab links, streams;
+    struct qp_slab links, streams, raw_streams;
     struct qp_cid_map cids; /* to the index of a link */
     struct qp_heap timers;
     struct qp_endpoint *endpoints;
@@ -134,6 +142,7 @@ struct quicpro_loop {
     char error[256];
     uint64_t wakeups, datagrams_in, datagrams_out, bytes_in, bytes_out, dropped_in, send_blocked;
     uint64_t connections_made, panics, resets_sent, keys_spent, send_refused, spins;
+    uint64_t datagrams_refused;
     uint64_t admits[QP_ADMIT_KINDS]; /* datagrams of strangers, by what was done with them */
 };
 
@@ -163,7 +172,7 @@ void qp_link_begin(struct qp_link *link, quicpro_tstamp now);
 /* Looks at what the engine knows now and appends events. */
 void qp_link_process(struct qp_link *link, quicpro_tstamp now);
 /* HTTP/3 begins. False: out of memory, the connection ends. */
-bool qp_link_start_h3(struct qp_link *link);
+bool qp_link_start_app(struct qp_link *link);
 /* Makes and sends packets up to about max_bytes, unpaced: the first and last few. */
 void qp_link_send(struct qp_link *link, size_t max_bytes, quicpro_tstamp now);
 /* Sends what there is to send; true if the link should come again at once. */

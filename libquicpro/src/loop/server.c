@@ -120,7 +120,7 @@ void quicpro_server_shutdown(quicpro_server *server)
     server->endpoint.shutdown = true;
     while ((link = qp_slab_next(&loop->links, &cursor, &handle)) != NULL)
         if (link->endpoint == &server->endpoint && link->state == QP_LINK_OPEN) {
-            qp_h3_shutdown(&link->h3);
+            qp_app_shutdown(link);
             qp_link_mark_dirty(link);
         }
     qp_endpoint_check_drained(&server->endpoint);

@@ -63,7 +63,9 @@ static void drop_box(struct mailbox **at)
 
 static bool is_live(quicpro_thread *t, quicpro_handle handle)
 {
-    return qp_slab_get(&t->loop->streams, handle) != NULL || qp_link_get(t->loop, handle) != NULL;
+    return qp_slab_get(&t->loop->streams, handle) != NULL ||
+           qp_slab_get(&t->loop->raw_streams, handle) != NULL ||
+           qp_link_get(t->loop, handle) != NULL;
 }
 
 /* Nothing is in it, nothing will come and nobody holds it: a handle can end without an event. */

@@ -16,15 +16,18 @@ static enum qp_early outcome(const struct qp_link *link)
 void qp_zero_rtt_receive(struct qp_link *link)
 {
     const uint32_t flags = link->conn.engine->flags(link->conn.impl);
-    if (!link->endpoint->server || !(flags & QP_ENGINE_EARLY_DATA) || link->h3.impl != NULL)
-        return;
+    if (!link->endpoint->server || !(flags & QP_ENGINE_EARLY_DATA) || !qp_app_is_http3(link) ||
+        link->h3.impl != NULL)
+        return; /* other protocols read what came early when the handshake is done */
     link->h3.early = true;
-    qp_link_start_h3(link);
+    qp_link_start_app(link);
 }
 
 bool qp_zero_rtt_send(struct qp_link *link, quicpro_tstamp now)
 {
     const struct qp_engine_ops *engine = link->conn.engine;
+    if (link->app != QP_APP_HTTP3)
+        return false;
     if (link->h3.impl != NULL)
         return link->h3.early;
     if (link->target == NULL || !link->target->early_wanted || !qp_h3_early_ready(&link->h3))
@@ -35,7 +38,7 @@ bool qp_zero_rtt_send(struct qp_link *link, quicpro_tstamp now)
         return false;
     }
     link->h3.early = true;
-    return qp_link_start_h3(link);
+    return qp_link_start_app(link);
 }
 
 /* A new connection in place of the old, over the same socket. */
@@ -53,7 +56,7 @@ static int begin_anew(struct qp_link *link)
 
 bool qp_zero_rtt_rejected(struct qp_link *link, quicpro_tstamp now)
 {
-    if (link->endpoint->server || !link->h3.early || outcome(link) == QP_EARLY_ACCEPTED)
+    if (link->endpoint->server || !qp_app_is_early(link) || outcome(link) == QP_EARLY_ACCEPTED)
         return false;
     /* "When 0-RTT is rejected, all connection characteristics that the client assumed might be
      * incorrect" (RFC 9001 section 4.6.2): the engine goes on with streams that it opened under
@@ -85,13 +88,13 @@ bool qp_zero_rtt_rejected(struct qp_link *link, quicpro_tstamp now)
 void qp_zero_rtt_over(struct qp_link *link)
 {
     const enum qp_early early = outcome(link);
-    if (link->h3.early)
+    if (qp_app_is_early(link))
         link->early_data = QUICPRO_EARLY_ACCEPTED;
     else if (link->endpoint->server && early == QP_EARLY_REJECTED)
         link->early_data = QUICPRO_EARLY_REJECTED;
     if (link->endpoint->server && early != QP_EARLY_ACCEPTED && link->endpoint->options.early_data)
         qp_log(&link->loop->log, QUICPRO_LOG_DEBUG, "no early data: %s",
                qp_tickets_early_reason(link->conn.engine->ssl(link->conn.impl)));
-    if (link->h3.early)
+    if (qp_app_is_early(link))
         qp_h3_early_over(&link->h3);
 }

@@ -211,12 +211,18 @@ void qp_conn_get_close(const struct qp_conn *conn, struct qp_conn_close *ret)
     char reason[3 * 64] = "";
     if (e.reason_len != 0)
         qp_escape(reason, sizeof(reason), e.reason, e.reason_len);
+    char number[48];
+    const char *name = quicpro_wire_code_name(e.code, e.app);
+    if (e.app && !conn->http3) {
+        snprintf(number, sizeof(number), "application code %llu", (unsigned long long)e.code);
+        name = number;
+    }
     ret->code = e.code;
     ret->app = e.app;
     ret->remote = e.remote;
     if (!e.app)
         ret->error = conn->closed_here && !e.remote ? 0 : transport_error(conn, &e, verify);
-    else if (e.code != H3_NO_ERROR && !(conn->closed_here && !e.remote))
+    else if (e.code != (conn->http3 ? H3_NO_ERROR : 0) && !(conn->closed_here && !e.remote))
         ret->error = e.remote ? QUICPRO_ECLOSED : QUICPRO_EPROTO;
     if (ret->error == QUICPRO_EVERSION)
         snprintf(ret->text, sizeof(ret->text), "%s", quicpro_strerror(ret->error));
@@ -224,6 +230,6 @@ void qp_conn_get_close(const struct qp_conn *conn, struct qp_conn_close *ret)
         snprintf(ret->text, sizeof(ret->text), "%s: %s", quicpro_strerror(ret->error), verify);
     else
         snprintf(ret->text, sizeof(ret->text), "closed by %s with %s%s%s%s",
-                 e.remote ? "the peer" : "us", quicpro_wire_code_name(e.code, e.app),
-                 reason[0] ? " (" : "", reason, reason[0] ? ")" : "");
+                 e.remote ? "the peer" : "us", name, reason[0] ? " (" : "", reason,
+                 reason[0] ? ")" : "");
 }

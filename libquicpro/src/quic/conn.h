@@ -24,6 +24,7 @@ struct qp_conn {
     qp_engine_conn *impl;
     uint8_t scid[QP_CID_LEN];
     bool server;
+    bool http3;       /* codes of the application are those of RFC 9114 */
     bool closed_here; /* by qp_conn_close(): no protocol error even if a code was given */
     int first_error;  /* first QUICPRO_E... of qp_conn_recv(): tells what the engine's code does not
                        */
@@ -57,7 +58,7 @@ void qp_conn_done(struct qp_conn *conn);
 /* Feeds a train of datagrams (RFC 9000 section 5.2). */
 void qp_conn_recv(struct qp_conn *conn, uint8_t *data, size_t len, size_t segment,
                   const struct sockaddr *local, const struct sockaddr *peer);
-/* Closes with an HTTP/3 code (app) or a transport code, because we want to. */
+/* Closes with an application code (app) or a transport code, because we want to. */
 void qp_conn_close(struct qp_conn *conn, bool app, uint64_t code, const char *reason);
 /* The same because the peer left us no choice: counts as an error. */
 void qp_conn_fail(struct qp_conn *conn, bool app, uint64_t code, const char *reason);
