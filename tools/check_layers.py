@@ -31,8 +31,10 @@ FOREIGN = {
     "netdb.h": {"os"},
     "pthread.h": {"os", "loop/thread"},
     "time.h": {"os", "loop/thread", "quic/devcert"},
+    "unistd.h": {"os", "loop"},
+    "fcntl.h": {"os"},
 }
-# arpa/inet.h and netinet/in.h only convert; unistd.h and fcntl.h in tls.c open files named to it.
+# arpa/inet.h and netinet/in.h only convert.
 
 # Who may call what else the layers are about: time, randomness, environment, descriptors. Cores get
 # all of these as arguments.
@@ -40,10 +42,10 @@ CALLS = {
     r"clock_gettime|gettimeofday|clock|nanosleep|usleep": {"os"},
     r"time": {"os", "quic/devcert"},
     r"getrandom|rand|srand|random|arc4random": {"os"},
-    r"getenv|secure_getenv|setenv": {"os", "quic/tls"},  # SSL_CERT_FILE, as BoringSSL does
+    r"getenv|secure_getenv|setenv": {"os"},
     r"socket|bind|sendto|sendmsg|sendmmsg|recvfrom|recvmsg|recvmmsg|epoll_\w+": {"os"},
     r"poll": {"os", "loop/thread"},
-    r"fopen|open|openat": {"os", "quic/tls"},
+    r"fopen|open|openat": {"os"},
     r"qp_clock_now|qp_random|quicpro_now": {"os", "loop"},
 }
 

@@ -23,9 +23,9 @@ static void test_certificates_that_cannot_be_used(void)
         {"", p.key, "cert_file is not set"},
         {p.cert, "", "key_file is not set"},
         {"/nonexistent/c.pem", p.key, "/nonexistent/c.pem"},
-        {garbage, p.key, "no usable PEM certificate"},
-        {p.cert, garbage, "no usable PEM private key"},
-        {p.cert, other_key, "is not the key of certificate"},
+        {garbage, p.key, "no usable certificate"},
+        {p.cert, garbage, "no usable private key"},
+        {p.cert, other_key, "is not the key of the certificate"},
     };
     CHECK_INT(quicpro_loop_new(&p.server_loop, NULL), ==, 0);
     for (size_t i = 0; i < COUNTOF(row); i++) {

@@ -1,6 +1,7 @@
 /* What servers and clients have in common. */
 #include "loop/loop.h"
 
+#include "loop/certs.h"
 #include "os/udp_socket.h"
 #include "quic/tls.h"
 #include "quic/usage.h"
@@ -21,7 +22,7 @@ int qp_endpoint_init(struct qp_endpoint *endpoint, struct quicpro_loop *loop,
         qp_options_done(o);
         return r;
     }
-    r = (server ? qp_tls_server_new : qp_tls_client_new)(&tls, o, loop->error, sizeof(loop->error));
+    r = qp_certs_new_tls(&tls, endpoint);
     if (r < 0) {
         qp_options_done(o);
         return r;

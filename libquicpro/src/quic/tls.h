@@ -1,4 +1,5 @@
-/* TLS contexts and facts about a handshake; with devcert.c the only place that sees BoringSSL. */
+/* TLS contexts and facts about a handshake. The tls*.c files and devcert.c are the only place that
+ * sees BoringSSL. */
 #ifndef QP_QUIC_TLS_H
 #define QP_QUIC_TLS_H
 
@@ -8,14 +9,36 @@
 struct ssl_ctx_st;
 struct ssl_st;
 struct qp_options;
+struct qp_log;
 
-/* A context for servers (certificate and key from options) or clients (authorities). On failure
- * error holds one line that names the file and the reason.
- * 0; QUICPRO_ECERT; QUICPRO_EVALUE: alpn; QUICPRO_ENOMEM */
-int qp_tls_server_new(struct ssl_ctx_st **ret, const struct qp_options *options, char *error,
-                      size_t error_size);
-int qp_tls_client_new(struct ssl_ctx_st **ret, const struct qp_options *options, char *error,
-                      size_t error_size);
+/* What TLS needs from outside: a core reads no clock, file or environment. Outlives the contexts.
+ */
+struct qp_tls_env {
+    int64_t (*wall)(void); /* seconds since 1970 */
+    /* As qp_file_read(), qp_file_each() and qp_env_get(). */
+    int (*read_file)(const char *path, size_t max, uint8_t **ret, size_t *ret_len);
+    int (*each_file)(const char *directory, size_t max, void (*visit)(void *arg, const char *path),
+                     void *arg);
+    const char *(*variable)(const char *name);
+    /* A file that lines are appended to: a descriptor, or -errno. */
+    int (*log_open)(const char *path);
+    void (*log_line)(int fd, const char *line, size_t len);
+    void (*log_close)(int fd);
+};
+
+/* What a context is made from. All borrowed for the call, except env and log. */
+struct qp_tls_args {
+    const struct qp_options *options;
+    const struct qp_tls_env *env;
+    const struct qp_log *log; /* outlives the context */
+    char *error;              /* on failure: one line that names the option, the file, the reason */
+    size_t error_size;
+};
+
+/* A context for servers (certificate and key from options) or clients (authorities).
+ * 0; QUICPRO_ECERT; QUICPRO_EVALUE: an option that is not a file; QUICPRO_ENOMEM */
+int qp_tls_server_new(struct ssl_ctx_st **ret, const struct qp_tls_args *args);
+int qp_tls_client_new(struct ssl_ctx_st **ret, const struct qp_tls_args *args);
 void qp_tls_free(struct ssl_ctx_st *ctx);
 
 /* Frees what only the handshake needs as soon as it is done: over a KiB of each idle connection. */
@@ -24,6 +47,7 @@ void qp_tls_shed(struct ssl_st *ssl);
  * (RFC 6066 section 3, RFC 9110 section 4.3.5). 0; QUICPRO_EINVAL */
 int qp_tls_set_host(struct ssl_st *ssl, const char *host);
 
+/* tls_facts.c */
 struct qp_tls_facts {
     char alpn[16], cipher[32], group[32];
 };

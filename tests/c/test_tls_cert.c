@@ -1,0 +1,109 @@
+#include <unistd.h>
+
+#include "authority.h"
+#include "quic/tls_cert.h"
+
+/* A setting with a certificate and its key in files. */
+static void with_pair(struct setting *s, struct identity *root, struct identity *leaf)
+{
+    *root = identity_new(&(struct wanted){.cn = "root", .ca = true}, NULL);
+    *leaf = identity_new(&(struct wanted){.cn = "leaf", .names = {"localhost"}}, root);
+    setting_init(s);
+    put_text(s->cert, pem_of(leaf->cert, root->cert));
+    put_text(s->key, pem_of_key(leaf->key, NULL));
+    setting_set(s, "cert_file", s->cert);
+    setting_set(s, "key_file", s->key);
+}
+
+static void done(struct setting *s, struct identity *root, struct identity *leaf)
+{
+    identity_done(root);
+    identity_done(leaf);
+    setting_done(s);
+}
+
+static void test_a_pair_is_complete(void)
+{
+    struct setting s;
+    struct identity root, leaf;
+    struct qp_tls_cert cert = {0};
+    with_pair(&s, &root, &leaf);
+    CHECK_INT(qp_tls_cert_load(&cert, &s.args), ==, 1);
+    CHECK(SSL_CREDENTIAL_is_complete(cert.plain));
+    qp_tls_cert_done(&cert);
+    qp_tls_cert_done(&cert);
+    setting_set(&s, "cert_file", "");
+    setting_set(&s, "key_file", "");
+    CHECK_INT(qp_tls_cert_load(&cert, &s.args), ==, 0);
+    done(&s, &root, &leaf);
+}
+
+static void test_der_is_as_good(void)
+{
+    struct setting s;
+    struct identity root, leaf;
+    struct qp_tls_cert cert = {0};
+    size_t len;
+    with_pair(&s, &root, &leaf);
+    char *der = der_of(leaf.cert, &len);
+    put_file(s.cert, der, len);
+    der = der_of_key(leaf.key, NULL, &len);
+    put_file(s.key, der, len);
+    CHECK_INT(qp_tls_cert_load(&cert, &s.args), ==, 1);
+    qp_tls_cert_done(&cert);
+    done(&s, &root, &leaf);
+}
+
+static void test_pairs_that_are_none(void)
+{
+    struct setting s;
+    struct identity root, leaf;
+    with_pair(&s, &root, &leaf);
+    char garbage[64], other[64], turned[64], many[64];
+    snprintf(garbage, sizeof(garbage), "%s/garbage", s.dir);
+    snprintf(other, sizeof(other), "%s/other", s.dir);
+    snprintf(turned, sizeof(turned), "%s/turned", s.dir);
+    snprintf(many, sizeof(many), "%s/many", s.dir);
+    put_text(garbage, strdup("nothing\n"));
+    EVP_PKEY *stranger = authority_key();
+    put_text(other, pem_of_key(stranger, NULL));
+    EVP_PKEY_free(stranger);
+    put_text(turned, pem_of(root.cert, leaf.cert));
+    FILE *f = fopen(many, "w");
+    for (int i = 0; i < 17; i++)
+        PEM_write_X509(f, leaf.cert);
+    fclose(f);
+    const struct {
+        const char *cert, *key, *says;
+    } row[] = {
+        {s.cert, "", "key_file is not set"},
+        {"", s.key, "cert_file is not set"},
+        {"/nonexistent", s.key, "cert_file: cannot read '/nonexistent'"},
+        {s.cert, "/nonexistent", "key_file: cannot read '/nonexistent'"},
+        {garbage, s.key, "holds no usable certificate, neither PEM nor DER"},
+        {s.cert, garbage, "holds no usable private key"},
+        {s.cert, other, "is not the key of the certificate in cert_file '"},
+        {turned, s.key, "the first certificate must be that of the key"},
+        {many, s.key, "holds more than 16 certificates"},
+    };
+    for (size_t i = 0; i < COUNTOF(row); i++) {
+        struct qp_tls_cert cert = {0};
+        setting_set(&s, "cert_file", row[i].cert);
+        setting_set(&s, "key_file", row[i].key);
+        CHECK_INT(qp_tls_cert_load(&cert, &s.args), ==, QUICPRO_ECERT);
+        CHECK(setting_said(&s, row[i].says));
+        CHECK(cert.plain == NULL);
+    }
+    unlink(garbage), unlink(other), unlink(turned), unlink(many);
+    done(&s, &root, &leaf);
+}
+
+int main(void)
+{
+    static const struct check_test tests[] = {
+        TEST(test_a_pair_is_complete),
+        TEST(test_der_is_as_good),
+        TEST(test_pairs_that_are_none),
+    };
+    return RUN(tests);
+}
