@@ -153,6 +153,21 @@ static void check_row(struct qp_options *options, size_t i)
         CHECK_STR(qp_options_get(options, i, got, sizeof(got)), "a,b c");
         CHECK_INT(qp_options_set(options, i, "", &why), ==, 0);
         return;
+    case QUICPRO_OPTION_BYTES:
+        CHECK_INT(qp_options_set(options, i, "se\xff", &why), ==, 0);
+        CHECK_STR(qp_options_get(options, i, got, sizeof(got)), "(3 bytes)");
+        CHECK(qp_options_same(options, i, "se\xff") && qp_options_same(options, i, "(3 bytes)"));
+        CHECK(!qp_options_same(options, i, "se") && !qp_options_same(options, i, "(2 bytes)"));
+        CHECK_INT(qp_options_set(options, i, "(3 bytes)", &why), ==, 0); /* as they are */
+        CHECK(qp_options_same_bytes(options, i, "se\xff", 3));
+        CHECK_INT(qp_options_set(options, i, "(2 bytes)", &why), ==, QUICPRO_EVALUE);
+        CHECK_INT(qp_options_set_bytes(options, i, "\0\0", 2), ==, 0);
+        CHECK_STR(qp_options_get(options, i, got, sizeof(got)), "(2 bytes)");
+        CHECK(qp_options_same_bytes(options, i, "\0\0", 2));
+        CHECK(!qp_options_same_bytes(options, i, "\0\1", 2));
+        CHECK_INT(qp_options_set_bytes(options, i, NULL, 0), ==, 0);
+        CHECK(qp_options_same(options, i, ""));
+        return;
     case QUICPRO_OPTION_STRING:
         CHECK_INT(qp_options_set(options, i, "/a b/\xc3\xa4.pem", &why), ==, 0);
         CHECK_STR(qp_options_get(options, i, got, sizeof(got)), "/a b/\xc3\xa4.pem");
@@ -183,8 +198,18 @@ static void test_copy_is_independent(void)
     quicpro_config_set(config, "alpn", "h3,hq");
     quicpro_config_set(config, "burst_bytes", "20000");
     CHECK_INT(qp_options_copy(&options, config), ==, 0);
+    quicpro_config_set_bytes(config, "key_data", "a\0b", 3);
+    CHECK_INT(qp_options_clone(&defaults, &options), ==, 0);
+    CHECK_STR(defaults.alpn, "h3,hq");
+    CHECK(defaults.key_data.data == NULL);
+    qp_options_done(&defaults);
+    qp_options_done(&options);
+    CHECK_INT(qp_options_copy(&options, config), ==, 0);
     quicpro_config_set(config, "alpn", "other");
+    quicpro_config_set_bytes(config, "key_data", NULL, 0);
     quicpro_config_free(config);
+    if (CHECK_U64(options.key_data.len, ==, 3))
+        CHECK_MEM(options.key_data.data, "a\0b", 4); /* and a NUL behind them */
     CHECK_STR(options.alpn, "h3,hq");
     CHECK_U64(options.burst_bytes, ==, 20000);
     CHECK_STR(options.cert_file, "");

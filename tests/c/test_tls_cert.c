@@ -54,6 +54,84 @@ static void test_der_is_as_good(void)
     done(&s, &root, &leaf);
 }
 
+static void test_memory_is_as_good(void)
+{
+    struct setting s;
+    struct identity root, leaf;
+    struct qp_tls_cert cert = {0};
+    size_t len;
+    with_pair(&s, &root, &leaf);
+    setting_set(&s, "cert_file", "");
+    setting_set(&s, "key_file", "");
+    char *pem = pem_of(leaf.cert, root.cert), *der = der_of_key(leaf.key, NULL, &len);
+    setting_set(&s, "cert_data", pem);
+    CHECK_INT(qp_tls_cert_load(&cert, &s.args), ==, QUICPRO_ECERT);
+    CHECK(setting_said(&s, "key_file is not set"));
+    CHECK_INT(quicpro_config_set_bytes(s.config, "key_data", der, len), ==, 0);
+    CHECK_INT(qp_tls_cert_load(&cert, &s.args), ==, 1);
+    qp_tls_cert_done(&cert);
+    setting_set(&s, "key_file", s.key);
+    CHECK_INT(qp_tls_cert_load(&cert, &s.args), ==, QUICPRO_ECERT);
+    CHECK(setting_said(&s, "key_file and key_data are both set"));
+    free(pem), free(der);
+    done(&s, &root, &leaf);
+}
+
+static void test_encrypted_keys(void)
+{
+    struct setting s;
+    struct identity root, leaf;
+    size_t len;
+    with_pair(&s, &root, &leaf);
+    for (int form = 0; form < 2; form++) {
+        static const struct {
+            const char *passphrase;
+            int want;
+            const char *says;
+        } row[] = {
+            {"", QUICPRO_ECERT, "is encrypted: set key_passphrase"},
+            {"wrong", QUICPRO_ECERT, "cannot be decrypted: key_passphrase is wrong"},
+            {"right", 1, ""},
+        };
+        if (form == 0) {
+            put_text(s.key, pem_of_key(leaf.key, "right"));
+        } else {
+            char *der = der_of_key(leaf.key, "right", &len);
+            put_file(s.key, der, len);
+        }
+        for (size_t i = 0; i < COUNTOF(row); i++) {
+            struct qp_tls_cert cert = {0};
+            setting_set(&s, "key_passphrase", row[i].passphrase);
+            CHECK_INT(qp_tls_cert_load(&cert, &s.args), ==, row[i].want);
+            if (row[i].want < 0)
+                CHECK(setting_said(&s, row[i].says) && setting_said(&s, s.key));
+            qp_tls_cert_done(&cert);
+        }
+    }
+    done(&s, &root, &leaf);
+}
+
+/* scrypt, which OpenSSL offers and this library lacks (openssl pkcs8 -topk8 -scrypt). */
+static void test_encryption_of_another_kind_is_named(void)
+{
+    static const char pem[] = "-----BEGIN ENCRYPTED PRIVATE KEY-----\n"
+                              "MIHkME8GCSqGSIb3DQEFDTBCMCEGCSsGAQQB2kcECzAUBAiKicch5EtQOQICQAAC\n"
+                              "AQgCAQEwHQYJYIZIAWUDBAEqBBAE1Y1d8KSAE/LufroKvvgfBIGQqAsBwWtxgmtz\n"
+                              "9jaXjpx9OE+J49bfEV8ahmjNjx1IG+vLNzW1lzftwU+iEB2DYc/Mtp668dUm29ha\n"
+                              "fvjm+SUMh8Dq7X0Ze5ThOzaS4UZoq1bvKI13nFJ/rSwhfkSuyErL9BRoeP602MhV\n"
+                              "zWKigViiK7h3zYVq2nZntheOxBUSsUdlRNm/LP95UxzRIJcQh9oW\n"
+                              "-----END ENCRYPTED PRIVATE KEY-----\n";
+    struct setting s;
+    struct identity root, leaf;
+    struct qp_tls_cert cert = {0};
+    with_pair(&s, &root, &leaf);
+    put_text(s.key, strdup(pem));
+    setting_set(&s, "key_passphrase", "right");
+    CHECK_INT(qp_tls_cert_load(&cert, &s.args), ==, QUICPRO_ECERT);
+    CHECK(setting_said(&s, "is encrypted by a method that is not supported: "));
+    done(&s, &root, &leaf);
+}
+
 static void test_pairs_that_are_none(void)
 {
     struct setting s;
@@ -103,6 +181,9 @@ int main(void)
     static const struct check_test tests[] = {
         TEST(test_a_pair_is_complete),
         TEST(test_der_is_as_good),
+        TEST(test_memory_is_as_good),
+        TEST(test_encrypted_keys),
+        TEST(test_encryption_of_another_kind_is_named),
         TEST(test_pairs_that_are_none),
     };
     return RUN(tests);

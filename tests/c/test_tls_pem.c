@@ -28,6 +28,11 @@ static struct qp_tls_source in_memory(const void *data, size_t len)
     return (struct qp_tls_source){.data = data, .len = len};
 }
 
+static struct qp_bytes as_bytes(const char *text)
+{
+    return text == NULL ? (struct qp_bytes){0} : (struct qp_bytes){(uint8_t *)text, strlen(text)};
+}
+
 static void test_certificates_in_every_form(void)
 {
     struct identity a = identity_new(&(struct wanted){.cn = "a", .ca = true}, NULL);
@@ -97,7 +102,8 @@ static void test_keys_in_every_form(void)
         for (size_t k = 0; k < COUNTOF(passphrase); k++) {
             bool encrypted;
             const char *why;
-            EVP_PKEY *key = qp_tls_read_key(&source, passphrase[k], &encrypted, &why);
+            const struct qp_bytes bytes = as_bytes(passphrase[k]);
+            EVP_PKEY *key = qp_tls_read_key(&source, &bytes, &encrypted, &why);
             CHECK_INT(encrypted, ==, row[i].encrypted);
             CHECK((key != NULL) == (!row[i].encrypted || k == 2));
             if (key != NULL)
@@ -112,7 +118,8 @@ static void test_keys_in_every_form(void)
         bool encrypted;
         const char *why, *text = i < COUNTOF(none) ? none[i] : cert;
         struct qp_tls_source source = in_memory(text, strlen(text));
-        CHECK(qp_tls_read_key(&source, "right", &encrypted, &why) == NULL);
+        const struct qp_bytes bytes = as_bytes("right");
+        CHECK(qp_tls_read_key(&source, &bytes, &encrypted, &why) == NULL);
         CHECK(!encrypted);
     }
     free(plain), free(sealed), free(der), free(der_sealed), free(old), free(cert);
@@ -123,20 +130,34 @@ static void test_sources(void)
 {
     struct setting s;
     struct qp_tls_source source;
+    const struct qp_bytes none = {0}, bytes = as_bytes("in memory");
     setting_init(&s);
     put_text(s.cert, strdup("contents"));
-    CHECK_INT(qp_tls_source_open(&source, &s.args, "cert_file", s.cert), ==, 1);
+    CHECK_INT(qp_tls_source_open(&source, &s.args, "cert", s.cert, &none), ==, 1);
     CHECK_U64(source.len, ==, 8);
     CHECK_MEM(source.data, "contents", 8);
     CHECK(strstr(source.name, s.cert) != NULL);
     qp_tls_source_done(&source);
     CHECK(source.data == NULL);
-    CHECK_INT(qp_tls_source_open(&source, &s.args, "cert_file", ""), ==, 0);
+    CHECK_INT(qp_tls_source_open(&source, &s.args, "cert", "", &none), ==, 0);
     qp_tls_source_done(&source);
-    CHECK_INT(qp_tls_source_open(&source, &s.args, "cert_file", "/nonexistent"), ==, QUICPRO_ECERT);
-    CHECK(setting_said(&s, "cert_file: cannot read '/nonexistent': No such file"));
-    CHECK_INT(qp_tls_source_open(&source, &s.args, "cert_file", "/dev/zero"), ==, QUICPRO_ECERT);
-    CHECK(setting_said(&s, "File too large"));
+    CHECK_INT(qp_tls_source_open(&source, &s.args, "cert", "", &bytes), ==, 1);
+    CHECK(source.data == bytes.data && source.len == 9);
+    CHECK_STR(source.name, "cert_data");
+    qp_tls_source_done(&source);
+    const struct {
+        const char *file, *says;
+        const struct qp_bytes *data;
+    } row[] = {
+        {"/nonexistent", "cert_file: cannot read '/nonexistent': No such file", NULL},
+        {"/dev/zero", "cert_file: cannot read '/dev/zero': File too large", NULL},
+        {s.cert, "cert_file and cert_data are both set: choose one", &bytes},
+    };
+    for (size_t i = 0; i < COUNTOF(row); i++) {
+        CHECK_INT(qp_tls_source_open(&source, &s.args, "cert", row[i].file, row[i].data), ==,
+                  QUICPRO_ECERT);
+        CHECK(setting_said(&s, row[i].says));
+    }
     setting_done(&s);
 }
 

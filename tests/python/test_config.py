@@ -46,6 +46,27 @@ def test_values_are_kept_and_defaults_filled_in() -> None:
     assert Config(gso=False) != Config() and Config() != "x"
 
 
+def test_bytes_are_kept_and_not_shown() -> None:
+    config = Config(key_data=b"se\0cret", key_passphrase="secret")
+    assert config["key_data"] == "(7 bytes)" and config["key_passphrase"] == "(6 bytes)"
+    assert config["cert_data"] == ""
+    assert config.replace(gso=False)["key_data"] == "(7 bytes)"
+    assert config.replace(key_data=b"")["key_data"] == ""
+    assert "secret" not in repr(config) + str(config.to_dict())
+    locked = Config(key_passphrase="secret", security_allow_config_override=False)
+    assert locked.replace(key_passphrase=b"secret")["key_passphrase"] == "(6 bytes)"
+    for call in (
+        lambda: locked.replace(key_passphrase=b"SECRET"),
+        lambda: locked.replace(key_passphrase="SECRET"),
+        lambda: Config(key_passphrase="SE\0CRET"),
+        lambda: Config(key_passphrase="SE\ud800CRET"),
+        lambda: Config(key_passphrase=["SECRET"]),
+    ):
+        with pytest.raises(ConfigError) as caught:
+            call()
+        assert "CRET" not in f"{caught.value!r} {vars(caught.value)}"
+
+
 def test_replace_leaves_the_original_alone() -> None:
     config = Config(gso=False)
     other = config.replace(mmsg=False)
@@ -97,8 +118,9 @@ def test_an_unknown_option_names_the_nearest() -> None:
 def wrong_values(option: Option) -> Iterator[tuple[object, type[ConfigError]]]:
     """Of each kind of mistake one, and what it is to raise."""
     yield None, InvalidType
-    yield b"1", InvalidType
     yield {"a": 1}, InvalidType
+    if option.type != "bytes":
+        yield b"1", InvalidType
     if option.type != "str":
         yield Path("1"), InvalidType
     if option.type in ("bool", "int", "choice"):
@@ -116,7 +138,9 @@ def wrong_values(option: Option) -> Iterator[tuple[object, type[ConfigError]]]:
         yield -1, InvalidType
     if option.status == "refused":
         yield option.default != "true", InvalidValue
-    if option.type in ("str", "list", "choice"):
+    if option.type == "bytes":
+        yield "(5 bytes)", InvalidValue
+    if option.type in ("str", "list", "choice", "bytes"):
         yield 1, InvalidType
         yield "a\0b", InvalidValue
     if option.type == "list":

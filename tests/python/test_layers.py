@@ -231,9 +231,11 @@ def test_files_that_are_wrong(tmp_path: Path, text: str, place: tuple[int, int],
 @pytest.mark.parametrize("option", list(table().values()), ids=lambda o: o.key)
 def test_every_option_in_a_file_has_its_type(tmp_path: Path, option: Option) -> None:
     path = tmp_path / "q.toml"
-    right = {"bool": ("true",), "int": ("5",), "str": ("'x'",), "choice": ("'x'",)}.get(
-        option.type, ("'x'", "['x', 'y']")
-    )
+    right = {
+        "bool": ("true",),
+        "int": ("5",),
+        "list": ("'x'", "['x', 'y']"),
+    }.get(option.type, ("'x'",))
     for value in ("true", "5", "'x'", "['x', 'y']", "5.0", "1979-05-27", "{a = 1}", "[{}]"):
         path.write_text(f"[{option.group}]\n  {option.key} = {value}\n")
         if value in right:

@@ -8,7 +8,7 @@ def test_each_row_is_whole() -> None:
     for key, option in table().items():
         assert option.key == key == key.lower()
         assert option.help and option.group and option.allowed
-        assert option.type in ("bool", "int", "str", "choice", "list")
+        assert option.type in ("bool", "int", "str", "choice", "list", "bytes")
         assert option.status in ("honoured", "no effect", "refused")
         assert (option.type == "choice") == bool(option.choices)
         value = option.value(option.default)
@@ -62,6 +62,7 @@ def test_nearest(name: str, key: str) -> None:
         ("congestion_control", "cubic, reno, bbr2"),
         ("alpn", "words separated by commas"),
         ("ca_file", "text"),
+        ("key_passphrase", "bytes or text, never shown"),
         ("tls_enable", "true"),
     ],
 )

@@ -51,7 +51,7 @@ class Setting(NamedTuple):
 
     option: Option
     name: str  # as it was written
-    text: str
+    text: str | bytes
     source: str
     place: Place | None = None
 
@@ -88,6 +88,11 @@ def _unknown(name: str, origin: _Origin) -> UnknownOption:
     )
 
 
+def hidden(option: Option, value: object) -> object:
+    """What a message may hold of a value: keys and passphrases not."""
+    return "(hidden)" if option.type == "bytes" else value
+
+
 def _bad(
     option: Option,
     name: str,
@@ -98,6 +103,7 @@ def _bad(
     kind: type[InvalidValue] = InvalidValue,
 ) -> InvalidValue:
     allowed = allowed or option.allowed
+    value = hidden(option, value)
     return kind(
         f'{origin.prefix}option "{shown(name)}": "{shown(value)}" is {why}: {allowed}',
         key=option.key,
@@ -150,8 +156,10 @@ def _join(option: Option, name: str, words: Iterable[object], origin: _Origin) -
     return ",".join(out)
 
 
-def _text(option: Option, name: str, value: object, strict: bool, origin: _Origin) -> str:
+def _text(option: Option, name: str, value: object, strict: bool, origin: _Origin) -> str | bytes:
     """The text of a value of the right type. Strict: a number or truth value is not a string."""
+    if option.type == "bytes" and isinstance(value, (bytes, bytearray, memoryview)):
+        return bytes(value)
     plain = strict and option.type in ("bool", "int")
     if isinstance(value, str) and not plain:
         text = value

@@ -13,7 +13,7 @@ __all__ = ["SECONDS", "Option", "Value", "find", "find_seconds", "nearest", "tab
 
 Value = bool | int | str | tuple[str, ...]
 
-_TYPES = ("bool", "int", "str", "choice", "list")
+_TYPES = ("bool", "int", "str", "choice", "list", "bytes")
 _STATUS = ("honoured", "no effect", "refused")
 
 # Units of time, by the suffix that keys end with: how many make a second.
@@ -43,12 +43,15 @@ class Option(NamedTuple):
             return self.default
         if self.type == "int":
             return f"{self.minimum} to {self.maximum} {self.unit}"
-        return {"bool": "true or false", "str": "text", "list": "words separated by commas"}.get(
-            self.type, ", ".join(self.choices)
-        )
+        return {
+            "bool": "true or false",
+            "str": "text",
+            "list": "words separated by commas",
+            "bytes": "bytes or text, never shown",
+        }.get(self.type, ", ".join(self.choices))
 
     def value(self, text: str) -> Value:
-        """A value that the library wrote as text, in its Python type."""
+        """A value that the library wrote as text, in its Python type; of bytes only how many."""
         if self.type == "bool":
             return text == "true"
         if self.type == "int":

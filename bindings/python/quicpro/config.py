@@ -19,14 +19,18 @@ __all__ = ["Config", "Option"]
 
 def _set(struct: Any, setting: Setting, locked_by: str = "") -> ConfigError | None:
     """Give one setting to the library; what it has to say about it."""
+    key = setting.option.key.encode()
     try:
         text = os.fsencode(setting.text)
     except UnicodeEncodeError:
-        text, why = b"", "is not text"
         rc = int(lib.QUICPRO_EVALUE)
-        message = f'option "{setting.option.key}": "{_layers.shown(setting.text)}" {why}'
+        shown = _layers.shown(_layers.hidden(setting.option, setting.text))
+        message = f'option "{setting.option.key}": "{shown}" is not text'
     else:
-        rc = lib.quicpro_config_set(struct, setting.option.key.encode(), text)
+        if isinstance(setting.text, bytes):
+            rc = lib.quicpro_config_set_bytes(struct, key, text, len(text))
+        else:
+            rc = lib.quicpro_config_set(struct, key, text)
         if rc >= 0:
             return None
         message = ffi.string(lib.quicpro_config_error(struct)).decode()
@@ -42,7 +46,7 @@ def _set(struct: Any, setting: Setting, locked_by: str = "") -> ConfigError | No
         prefix + message,
         code=rc,
         key=setting.option.key,
-        value=setting.text,
+        value=_layers.hidden(setting.option, setting.text),
         allowed=setting.option.allowed,
         source=setting.source,
         place=setting.place,

@@ -50,6 +50,7 @@ enum quicpro_option_type {
     QUICPRO_OPTION_STRING,
     QUICPRO_OPTION_CHOICE,
     QUICPRO_OPTION_LIST,
+    QUICPRO_OPTION_BYTES,
 };
 enum quicpro_option_status {
     QUICPRO_OPTION_HONOURED,
@@ -71,6 +72,7 @@ typedef struct quicpro_option {
 int quicpro_config_new(quicpro_config **ret);
 void quicpro_config_free(quicpro_config *config);
 int quicpro_config_set(quicpro_config *config, const char *key, const char *value);
+int quicpro_config_set_bytes(quicpro_config *config, const char *key, const void *data, size_t len);
 const char *quicpro_config_get(quicpro_config *config, const char *key);
 const char *quicpro_config_error(const quicpro_config *config);
 const quicpro_option *quicpro_option_at(size_t index);
@@ -82,7 +84,7 @@ typedef struct quicpro_devcert {
     char spki_sha256[48];
 } quicpro_devcert;
 int quicpro_devcert_make(quicpro_devcert *ret, const char *const *names, size_t count,
-                                     unsigned days);
+                         unsigned days);
 void quicpro_devcert_done(quicpro_devcert *cert);
 enum quicpro_event_type {
     QUICPRO_EVENT_CONNECTED = 1,
@@ -141,12 +143,11 @@ typedef struct quicpro_batch {
     size_t text_len;
 } quicpro_batch;
 const char *quicpro_known_name(uint32_t index, size_t *len);
-const char *quicpro_field_name(const quicpro_batch *batch, const quicpro_field *field,
-                                           size_t *len);
+const char *quicpro_field_name(const quicpro_batch *batch, const quicpro_field *field, size_t *len);
 const char *quicpro_field_value(const quicpro_batch *batch, const quicpro_field *field,
-                                            size_t *len);
+                                size_t *len);
 const char *quicpro_event_field(const quicpro_batch *batch, const quicpro_event *event,
-                                            const char *name, size_t *len);
+                                const char *name, size_t *len);
 const char *quicpro_event_name(unsigned type);
 typedef struct quicpro_loop quicpro_loop;
 int quicpro_loop_new(quicpro_loop **ret, const quicpro_config *config);
@@ -171,8 +172,7 @@ int quicpro_loop_wants(const quicpro_loop *loop);
 quicpro_tstamp quicpro_loop_expiry(const quicpro_loop *loop);
 const char *quicpro_loop_backend(const quicpro_loop *loop);
 quicpro_tstamp quicpro_now(void);
-void quicpro_loop_set_log(quicpro_loop *loop, quicpro_log_fn *fn, void *user,
-                                      int level);
+void quicpro_loop_set_log(quicpro_loop *loop, quicpro_log_fn *fn, void *user, int level);
 const char *quicpro_loop_error(const quicpro_loop *loop);
 typedef struct quicpro_loop_stats {
     size_t size;
@@ -204,8 +204,7 @@ typedef struct quicpro_loop_stats {
 } quicpro_loop_stats;
 int quicpro_loop_get_stats(const quicpro_loop *loop, quicpro_loop_stats *stats);
 typedef struct quicpro_server quicpro_server;
-int quicpro_server_new(quicpro_server **ret, quicpro_loop *loop,
-                                   const quicpro_config *config);
+int quicpro_server_new(quicpro_server **ret, quicpro_loop *loop, const quicpro_config *config);
 int quicpro_server_set_option(quicpro_server *server, const char *key, const char *value);
 void quicpro_server_free(quicpro_server *server);
 int quicpro_server_listen(quicpro_server *server, const char *host, uint16_t port);
@@ -215,12 +214,11 @@ void quicpro_server_abort(quicpro_server *server);
 void quicpro_server_set_user(quicpro_server *server, void *user);
 size_t quicpro_server_connections(const quicpro_server *server);
 typedef struct quicpro_client quicpro_client;
-int quicpro_client_new(quicpro_client **ret, quicpro_loop *loop,
-                                   const quicpro_config *config);
+int quicpro_client_new(quicpro_client **ret, quicpro_loop *loop, const quicpro_config *config);
 int quicpro_client_set_option(quicpro_client *client, const char *key, const char *value);
 void quicpro_client_free(quicpro_client *client);
-int quicpro_client_connect(quicpro_client *client, const char *host, uint16_t port,
-                                       void *user, quicpro_conn *ret);
+int quicpro_client_connect(quicpro_client *client, const char *host, uint16_t port, void *user,
+                           quicpro_conn *ret);
 typedef struct quicpro_nv {
     const char *name;
     size_t name_len;
@@ -228,21 +226,20 @@ typedef struct quicpro_nv {
     size_t value_len;
 } quicpro_nv;
 int quicpro_request(quicpro_loop *loop, quicpro_conn conn, const quicpro_nv *fields,
-                                size_t field_count, const void *body, size_t len, int fin,
-                                void *user, quicpro_stream *ret);
+                    size_t field_count, const void *body, size_t len, int fin, void *user,
+                    quicpro_stream *ret);
 int quicpro_respond(quicpro_loop *loop, quicpro_stream stream, unsigned status,
-                                const quicpro_nv *fields, size_t field_count, const void *body,
-                                size_t len, int fin);
-int quicpro_stream_write(quicpro_loop *loop, quicpro_stream stream, const void *data,
-                                     size_t len, int fin);
-int quicpro_stream_trailers(quicpro_loop *loop, quicpro_stream stream,
-                                        const quicpro_nv *fields, size_t field_count);
+                    const quicpro_nv *fields, size_t field_count, const void *body, size_t len,
+                    int fin);
+int quicpro_stream_write(quicpro_loop *loop, quicpro_stream stream, const void *data, size_t len,
+                         int fin);
+int quicpro_stream_trailers(quicpro_loop *loop, quicpro_stream stream, const quicpro_nv *fields,
+                            size_t field_count);
 int quicpro_stream_reset(quicpro_loop *loop, quicpro_stream stream, uint64_t code);
 int quicpro_stream_pause(quicpro_loop *loop, quicpro_stream stream, int paused);
 int quicpro_stream_set_user(quicpro_loop *loop, quicpro_stream stream, void *user);
 int quicpro_conn_set_user(quicpro_loop *loop, quicpro_conn conn, void *user);
-int quicpro_conn_close(quicpro_loop *loop, quicpro_conn conn, uint64_t code,
-                                   const char *reason);
+int quicpro_conn_close(quicpro_loop *loop, quicpro_conn conn, uint64_t code, const char *reason);
 typedef struct quicpro_conn_info {
     size_t size;
     char local[64];
@@ -261,8 +258,7 @@ typedef struct quicpro_conn_info {
     uint32_t resumed;
     uint32_t early_data;
 } quicpro_conn_info;
-int quicpro_conn_get_info(quicpro_loop *loop, quicpro_conn conn,
-                                      quicpro_conn_info *info);
+int quicpro_conn_get_info(quicpro_loop *loop, quicpro_conn conn, quicpro_conn_info *info);
 enum quicpro_op {
     QUICPRO_OP_RESPOND = 1,
     QUICPRO_OP_WRITE = 2,
@@ -279,14 +275,13 @@ typedef struct quicpro_record {
     uint32_t field_count;
     uint32_t body_len;
 } quicpro_record;
-int quicpro_loop_submit(quicpro_loop *loop, const void *records, size_t len,
-                                    size_t *refused);
+int quicpro_loop_submit(quicpro_loop *loop, const void *records, size_t len, size_t *refused);
 typedef struct quicpro_thread quicpro_thread;
 int quicpro_thread_new(quicpro_thread **ret, const quicpro_config *config);
 void quicpro_thread_free(quicpro_thread *thread);
 int quicpro_thread_enter(quicpro_thread *thread, quicpro_loop **ret);
 void quicpro_thread_leave(quicpro_thread *thread);
-int quicpro_thread_wait(quicpro_thread *thread, quicpro_handle handle,
-                                    quicpro_tstamp timeout, quicpro_batch **ret);
+int quicpro_thread_wait(quicpro_thread *thread, quicpro_handle handle, quicpro_tstamp timeout,
+                        quicpro_batch **ret);
 void quicpro_thread_batch_free(quicpro_batch *batch);
 void quicpro_thread_ignore(quicpro_thread *thread, quicpro_handle handle);

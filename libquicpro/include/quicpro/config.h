@@ -18,6 +18,7 @@ enum quicpro_option_type {
     QUICPRO_OPTION_STRING, /* any text; "" means not set */
     QUICPRO_OPTION_CHOICE, /* one of the words in `choices` */
     QUICPRO_OPTION_LIST,   /* words separated by commas, none of them empty; "" means none */
+    QUICPRO_OPTION_BYTES,  /* any bytes, such as a key; read back only as "(N bytes)" */
 };
 
 enum quicpro_option_status {
@@ -61,7 +62,19 @@ QUICPRO_API void quicpro_config_free(quicpro_config *config);
  *  @since 0.1 */
 QUICPRO_API int quicpro_config_set(quicpro_config *config, const char *key, const char *value);
 
-/** Reads one option back as text, which quicpro_config_set() takes again.
+/** Sets an option of bytes, such as "cert_data" or "key_passphrase".
+ *  @param key   a key of the table whose type is QUICPRO_OPTION_BYTES; borrowed for the call
+ *  @param data  borrowed for the call (copied; the copies are zeroed before they are freed); may be
+ *               NULL with len 0
+ *  @param len   bytes; 0: not set
+ *  @return 0; QUICPRO_EOPTION, QUICPRO_EPOLICY, QUICPRO_EINVAL, QUICPRO_ENOMEM as
+ *          quicpro_config_set(); QUICPRO_EVALUE: the option is not one of bytes
+ *  @since 0.1 */
+QUICPRO_API int quicpro_config_set_bytes(quicpro_config *config, const char *key, const void *data,
+                                         size_t len);
+
+/** Reads one option back as text, which quicpro_config_set() takes again; of bytes only "(N bytes)"
+ *  is told, which may be set again where they are set already.
  *  @param key  a key of the table, or an old name of one; borrowed for the call
  *  @return the value, owned by config until its next get or change, or NULL for an unknown key
  *  @since 0.1 */

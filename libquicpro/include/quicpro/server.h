@@ -13,7 +13,8 @@ typedef struct quicpro_server quicpro_server;
 /** Makes an HTTP/3 server on a loop; it listens nowhere yet.
  *  @param ret     owned by the caller, freed by quicpro_server_free()
  *  @param loop    must outlive the server
- *  @param config  "cert_file" and "key_file" must be set; borrowed for the call
+ *  @param config  "cert_file" and "key_file" must be set, or "cert_data" and "key_data"; borrowed
+ * for the call
  *  @return 0; QUICPRO_ECERT: certificate or key missing, unreadable or not a pair (see
  *          quicpro_loop_error()); -ENODEV: there is no such "iface"; QUICPRO_EVALUE; QUICPRO_ENOMEM
  *  @since 0.1 */

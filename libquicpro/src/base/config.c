@@ -61,6 +61,9 @@ static void write_range(char *out, size_t size, const quicpro_option *option)
     case QUICPRO_OPTION_LIST:
         snprintf(out, size, "words separated by commas");
         break;
+    case QUICPRO_OPTION_BYTES:
+        snprintf(out, size, "the bytes themselves");
+        break;
     default:
         snprintf(out, size, "0, 1, true or false");
         break;
@@ -86,6 +89,12 @@ static int refuse_value(const struct refusal *refusal, const char *why)
 static int refuse_change(const struct refusal *refusal, const char *now)
 {
     char shown[VALUE_SHOWN], kept[VALUE_SHOWN];
+    if (refusal->option->type == QUICPRO_OPTION_BYTES) {
+        snprintf(refusal->error, refusal->size,
+                 "option \"%s\": the configuration is locked; it stays as it is",
+                 refusal->option->key);
+        return QUICPRO_EPOLICY;
+    }
     qp_escape(shown, sizeof(shown), refusal->value, strlen(refusal->value));
     qp_escape(kept, sizeof(kept), now, strlen(now));
     snprintf(refusal->error, refusal->size,
@@ -128,6 +137,27 @@ int quicpro_config_set(quicpro_config *config, const char *key, const char *valu
         return QUICPRO_EINVAL;
     return qp_options_change(&config->options, key, value, false, config->error,
                              sizeof(config->error));
+}
+
+int quicpro_config_set_bytes(quicpro_config *config, const char *key, const void *data, size_t len)
+{
+    if (config == NULL || key == NULL || (data == NULL && len != 0))
+        return QUICPRO_EINVAL;
+    struct refusal refusal = {.value = "", .error = config->error, .size = sizeof(config->error)};
+    int row = qp_option_row(key);
+    if (row < 0)
+        return refuse_key(&refusal, key);
+    refusal.option = quicpro_option_at((size_t)row);
+    if (refusal.option->type != QUICPRO_OPTION_BYTES) {
+        snprintf(refusal.error, refusal.size, "option \"%s\" is not one of bytes",
+                 refusal.option->key);
+        return QUICPRO_EVALUE;
+    }
+    if (config->options.security_allow_config_override)
+        return qp_options_set_bytes(&config->options, (size_t)row, data, len);
+    if (qp_options_same_bytes(&config->options, (size_t)row, data, len))
+        return 0;
+    return refuse_change(&refusal, "");
 }
 
 const char *quicpro_config_get(quicpro_config *config, const char *key)

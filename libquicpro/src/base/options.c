@@ -28,7 +28,9 @@ static const quicpro_option table[] = {
     {#key, QUICPRO_OPTION_UINT, unit, min, max, #def, NULL, help, TAIL(group, FROZEN, NO_EFFECT)},
 #define ROW_R(key, group, only, why)                                                               \
     {#key, QUICPRO_OPTION_BOOL, "", 0, 0, #only, NULL, why, TAIL(group, FROZEN, REFUSED)},
-    QP_OPTION_MAP(ROW_U, ROW_B, ROW_S, ROW_L, ROW_C, ROW_N, ROW_R)};
+#define ROW_D(key, group, help)                                                                    \
+    {#key, QUICPRO_OPTION_BYTES, "", 0, 0, "", NULL, help, TAIL(group, FROZEN, HONOURED)},
+    QP_OPTION_MAP(ROW_U, ROW_B, ROW_S, ROW_L, ROW_C, ROW_N, ROW_R, ROW_D)};
 
 static const size_t place[] = {
 #define PLACE_U(key, group, unit, min, max, def, change, help) offsetof(struct qp_options, key),
@@ -36,7 +38,8 @@ static const size_t place[] = {
 #define PLACE_C(key, group, choices, def, change, help) offsetof(struct qp_options, key),
 #define PLACE_N(key, group, unit, min, max, def, help) offsetof(struct qp_options, key),
 #define PLACE_R(key, group, only, why) SIZE_MAX,
-    QP_OPTION_MAP(PLACE_U, PLACE_B, PLACE_B, PLACE_B, PLACE_C, PLACE_N, PLACE_R)};
+#define PLACE_D(key, group, help) offsetof(struct qp_options, key),
+    QP_OPTION_MAP(PLACE_U, PLACE_B, PLACE_B, PLACE_B, PLACE_C, PLACE_N, PLACE_R, PLACE_D)};
 
 _Static_assert(COUNTOF(table) == COUNTOF(place), "one place for each row");
 
@@ -209,6 +212,24 @@ static const char *parse_list(const char *text)
     }
 }
 
+/* What qp_options_get() says of bytes. */
+static void describe(char *out, size_t size, const struct qp_bytes *bytes)
+{
+    if (bytes->len == 0)
+        out[0] = '\0';
+    else
+        snprintf(out, size, "(%zu bytes)", bytes->len);
+}
+
+/* It is no value itself: what was meant would be lost without a word. */
+static const char *parse_bytes(const char *text)
+{
+    size_t digits = text[0] != '(' ? 0 : strspn(text + 1, "0123456789");
+    return digits != 0 && strcmp(text + 1 + digits, " bytes)") == 0
+               ? "only what is said of bytes, not these"
+               : NULL;
+}
+
 static const char *parse(size_t row, const char *text, union value *ret)
 {
     const quicpro_option *option = &table[row];
@@ -230,6 +251,10 @@ static const char *parse(size_t row, const char *text, union value *ret)
         why = parse_list(text);
         ret->text = text;
         break;
+    case QUICPRO_OPTION_BYTES:
+        why = parse_bytes(text);
+        ret->text = text;
+        break;
     case QUICPRO_OPTION_STRING:
         ret->text = text;
         break;
@@ -237,11 +262,52 @@ static const char *parse(size_t row, const char *text, union value *ret)
     return why;
 }
 
+static void forget(struct qp_bytes *bytes)
+{
+    if (bytes->data != NULL)
+        explicit_bzero(bytes->data, bytes->len);
+    free(bytes->data);
+    *bytes = (struct qp_bytes){0};
+}
+
+static int copy_bytes(struct qp_bytes *ret, const void *data, size_t len)
+{
+    struct qp_bytes made = {len == 0 ? NULL : malloc(len + 1), len};
+    if (len != 0) {
+        if (made.data == NULL)
+            return QUICPRO_ENOMEM;
+        memcpy(made.data, data, len);
+        made.data[len] = '\0';
+    }
+    *ret = made;
+    return 0;
+}
+
+int qp_options_set_bytes(struct qp_options *options, size_t row, const void *data, size_t len)
+{
+    struct qp_bytes made, *at = value_of(options, row);
+    int r = copy_bytes(&made, data, len);
+    if (r < 0)
+        return r;
+    forget(at);
+    *at = made;
+    return 0;
+}
+
+bool qp_options_same_bytes(const struct qp_options *options, size_t row, const void *data,
+                           size_t len)
+{
+    const struct qp_bytes *at = value_of(options, row);
+    return at->len == len && (len == 0 || memcmp(at->data, data, len) == 0);
+}
+
 int qp_options_set(struct qp_options *options, size_t row, const char *text, const char **ret_why)
 {
     union value value;
     const char *why = parse(row, text, &value);
     char *copy;
+    if (why != NULL && qp_options_same(options, row, text))
+        return 0; /* bytes, and that there are so many */
     if (why != NULL) {
         *ret_why = why;
         return QUICPRO_EVALUE;
@@ -267,6 +333,8 @@ int qp_options_set(struct qp_options *options, size_t row, const char *text, con
         free(*(char **)at);
         *(char **)at = copy;
         break;
+    case QUICPRO_OPTION_BYTES:
+        return qp_options_set_bytes(options, row, text, strlen(text));
     }
     return 0;
 }
@@ -274,6 +342,11 @@ int qp_options_set(struct qp_options *options, size_t row, const char *text, con
 bool qp_options_same(const struct qp_options *options, size_t row, const char *text)
 {
     union value value;
+    char said[32];
+    if (table[row].type == QUICPRO_OPTION_BYTES) {
+        describe(said, sizeof(said), value_of(options, row));
+        return strcmp(said, text) == 0 || qp_options_same_bytes(options, row, text, strlen(text));
+    }
     if (parse(row, text, &value) != NULL)
         return false;
     if (table[row].status == QUICPRO_OPTION_REFUSED)
@@ -309,6 +382,9 @@ const char *qp_options_get(const struct qp_options *options, size_t row, char *t
             word += strcspn(word, "|") + 1;
         snprintf(text, size, "%.*s", (int)strcspn(word, "|"), word);
         return text;
+    case QUICPRO_OPTION_BYTES:
+        describe(text, size, at);
+        return text;
     default:
         return *(char *const *)at;
     }
@@ -319,6 +395,8 @@ void qp_options_done(struct qp_options *options)
     for (size_t i = 0; i < COUNTOF(table); i++)
         if (is_text(table[i].type))
             free(*(char **)value_of(options, i));
+        else if (table[i].type == QUICPRO_OPTION_BYTES)
+            forget(value_of(options, i));
     memset(options, 0, sizeof(*options));
 }
 
@@ -337,24 +415,42 @@ int qp_options_init(struct qp_options *options)
     return 0;
 }
 
+/* A copy of its own of what a row points to. */
+static int own(struct qp_options *options, const struct qp_options *from, size_t row)
+{
+    const struct qp_bytes *bytes = value_of(from, row);
+    if (table[row].type == QUICPRO_OPTION_BYTES)
+        return copy_bytes(value_of(options, row), bytes->data, bytes->len);
+    char *copy = strdup(*(char **)value_of(from, row));
+    if (copy == NULL)
+        return QUICPRO_ENOMEM;
+    *(char **)value_of(options, row) = copy;
+    return 0;
+}
+
+static bool is_pointer(enum quicpro_option_type type)
+{
+    return is_text(type) || type == QUICPRO_OPTION_BYTES;
+}
+
 int qp_options_copy(struct qp_options *options, const struct quicpro_config *config)
 {
-    if (config == NULL)
-        return qp_options_init(options);
-    *options = config->options;
-    /* First no string is shared, so that all can be freed when one does not fit. */
+    return config == NULL ? qp_options_init(options) : qp_options_clone(options, &config->options);
+}
+
+int qp_options_clone(struct qp_options *options, const struct qp_options *from)
+{
+    *options = *from;
+    /* First nothing is shared, so that all can be freed when one does not fit. */
     for (size_t i = 0; i < COUNTOF(table); i++)
-        if (is_text(table[i].type))
+        if (table[i].type == QUICPRO_OPTION_BYTES)
+            *(struct qp_bytes *)value_of(options, i) = (struct qp_bytes){0};
+        else if (is_text(table[i].type))
             *(char **)value_of(options, i) = NULL;
-    for (size_t i = 0; i < COUNTOF(table); i++) {
-        if (!is_text(table[i].type))
-            continue;
-        char *copy = strdup(*(char **)value_of(&config->options, i));
-        if (copy == NULL) {
+    for (size_t i = 0; i < COUNTOF(table); i++)
+        if (is_pointer(table[i].type) && own(options, from, i) < 0) {
             qp_options_done(options);
             return QUICPRO_ENOMEM;
         }
-        *(char **)value_of(options, i) = copy;
-    }
     return 0;
 }

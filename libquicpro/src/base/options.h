@@ -6,6 +6,8 @@
  * B(key, group, default, change, help)                  a truth value
  * S(key, group, default, change, help)                  text; "": not set
  * L(key, group, default, change, help)                  words separated by commas; "": none
+ * D(key, group, help)                                   bytes, NUL or not, FROZEN and not set by
+ *                                                       default: never shown, zeroed when freed
  * C(key, group, choices, default, change, help)         one of the words; stored as its index
  * N(key, group, unit, min, max, default, help)          a number that is checked and kept, and has
  *                                                       no effect: the help says why
@@ -25,14 +27,18 @@
 #include <stdbool.h>
 
 /* clang-format off */
-#define QP_OPTION_MAP(U, B, S, L, C, N, R)                                                         \
+#define QP_OPTION_MAP(U, B, S, L, C, N, R, D)                                                      \
     B(security_allow_config_override, security, true, FROZEN,                                      \
       "false locks a configuration: what is set later must not change any value")                  \
                                                                                                    \
-    S(cert_file, tls, "", FROZEN, "server: certificate chain, PEM, leaf first")                    \
-    S(key_file, tls, "", FROZEN, "server: private key of the certificate, PEM, not encrypted")     \
+    S(cert_file, tls, "", FROZEN, "certificate chain, PEM or DER, leaf first; a server needs one") \
+    D(cert_data, tls, "the same as bytes, instead of a file")                                      \
+    S(key_file, tls, "", FROZEN, "private key of the certificate, PEM or DER")                     \
+    D(key_data, tls, "the same as bytes, instead of a file")                                       \
+    D(key_passphrase, tls, "what an encrypted private key is encrypted with")                      \
     S(ca_file, tls, "", FROZEN,                                                                    \
-      "client: PEM file of the authorities to trust; not set: the system's")                       \
+      "client: PEM or DER file of the authorities to trust; none is set: the system's")            \
+    D(ca_data, tls, "client: authorities to trust, as bytes")                                      \
     B(verify_peer, tls, true, FROZEN, "client: check the server's certificate and name")           \
     L(alpn, tls, "h3", FROZEN, "application protocols offered, best first (RFC 7301)")             \
     S(keylog_file, tls, "", FROZEN,                                                                \
@@ -196,6 +202,12 @@
     A(max_sessions, max_connections)
 /* clang-format on */
 
+/* Bytes of an option: data is NULL if none are set, else a NUL follows that does not count. */
+struct qp_bytes {
+    uint8_t *data;
+    size_t len;
+};
+
 struct qp_options {
 #define QP_OPTION_U(key, group, unit, min, max, def, change, help) uint64_t key;
 #define QP_OPTION_B(key, group, def, change, help) bool key;
@@ -203,14 +215,16 @@ struct qp_options {
 #define QP_OPTION_C(key, group, choices, def, change, help) unsigned key;
 #define QP_OPTION_N(key, group, unit, min, max, def, help) uint64_t key;
 #define QP_OPTION_R(key, group, only, why)
+#define QP_OPTION_D(key, group, help) struct qp_bytes key;
     QP_OPTION_MAP(QP_OPTION_U, QP_OPTION_B, QP_OPTION_S, QP_OPTION_S, QP_OPTION_C, QP_OPTION_N,
-                  QP_OPTION_R)
+                  QP_OPTION_R, QP_OPTION_D)
 #undef QP_OPTION_U
 #undef QP_OPTION_B
 #undef QP_OPTION_S
 #undef QP_OPTION_C
 #undef QP_OPTION_N
 #undef QP_OPTION_R
+#undef QP_OPTION_D
 };
 
 struct quicpro_config {
@@ -222,6 +236,7 @@ struct quicpro_config {
 int qp_options_init(struct qp_options *options); /* the defaults; QUICPRO_ENOMEM */
 /* The values of config, or of the defaults when it is NULL. */
 int qp_options_copy(struct qp_options *options, const struct quicpro_config *config);
+int qp_options_clone(struct qp_options *options, const struct qp_options *from);
 void qp_options_done(struct qp_options *options);
 
 /* The row of a key or of an old name; negative: there is none. */
@@ -231,7 +246,11 @@ int qp_option_row(const char *name);
 int qp_options_set(struct qp_options *options, size_t row, const char *text, const char **ret_why);
 /* True if text means the value that the row has already. */
 bool qp_options_same(const struct qp_options *options, size_t row, const char *text);
-/* The value as text: owned by options, static, or written to `text`. */
+/* The same for a row of bytes; len 0: not set. 0; QUICPRO_ENOMEM */
+int qp_options_set_bytes(struct qp_options *options, size_t row, const void *data, size_t len);
+bool qp_options_same_bytes(const struct qp_options *options, size_t row, const void *data,
+                           size_t len);
+/* The value as text: owned by options, static, or written to `text`; of bytes only how many. */
 const char *qp_options_get(const struct qp_options *options, size_t row, char *text, size_t size);
 /* Sets an option by name, with a sentence for people if that fails. `running`: options is what
  * something runs with, so only LIVE rows may change. 0; what quicpro_config_set() returns;

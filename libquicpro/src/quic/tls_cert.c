@@ -1,6 +1,7 @@
 #include "quic/tls_cert.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include <openssl/err.h>
 #include <openssl/x509.h>
@@ -42,16 +43,34 @@ static int read_chain(struct load *load)
     return 0;
 }
 
+/* Whether BoringSSL lacks what the key was encrypted with; anything else is a passphrase that does
+ * not fit, or a file that was damaged: both end in bytes that make no sense. */
+static bool is_unsupported(const char *why)
+{
+    return strncmp(why, "UNKNOWN", 7) == 0 || strncmp(why, "UNSUPPORTED", 11) == 0;
+}
+
 static int read_key(struct load *load)
 {
+    const struct qp_bytes *passphrase = &load->args->options->key_passphrase;
     bool encrypted;
     const char *why;
-    load->pkey = qp_tls_read_key(&load->key, NULL, &encrypted, &why);
+    load->pkey = qp_tls_read_key(&load->key, passphrase, &encrypted, &why);
     if (load->pkey != NULL)
         return 0;
-    return qp_tls_fail(load->args, QUICPRO_ECERT,
-                       "%s holds no usable private key without a password: %s", load->key.name,
-                       why);
+    if (!encrypted)
+        return qp_tls_fail(load->args, QUICPRO_ECERT,
+                           "%s holds no usable private key, neither PEM nor DER: %s",
+                           load->key.name, why);
+    if (passphrase->len == 0)
+        return qp_tls_fail(load->args, QUICPRO_ECERT, "%s is encrypted: set key_passphrase",
+                           load->key.name);
+    if (is_unsupported(why))
+        return qp_tls_fail(load->args, QUICPRO_ECERT,
+                           "%s is encrypted by a method that is not supported: %s", load->key.name,
+                           why);
+    return qp_tls_fail(load->args, QUICPRO_ECERT, "%s cannot be decrypted: key_passphrase is wrong",
+                       load->key.name);
 }
 
 /* Whether the key is that of a certificate further down: then the order is wrong, not the key. */
@@ -104,8 +123,10 @@ static void load_done(struct load *load)
 static int open_pair(struct load *load)
 {
     const struct qp_options *o = load->args->options;
-    int cert = qp_tls_source_open(&load->cert, load->args, "cert_file", o->cert_file);
-    int key = cert < 0 ? cert : qp_tls_source_open(&load->key, load->args, "key_file", o->key_file);
+    int cert = qp_tls_source_open(&load->cert, load->args, "cert", o->cert_file, &o->cert_data);
+    int key = cert < 0
+                  ? cert
+                  : qp_tls_source_open(&load->key, load->args, "key", o->key_file, &o->key_data);
     if (key < 0 || cert == key)
         return key;
     return qp_tls_fail(load->args, QUICPRO_ECERT,

@@ -17,16 +17,25 @@
 enum { MAX_FILE_BYTES = 8 << 20 };
 
 int qp_tls_source_open(struct qp_tls_source *source, const struct qp_tls_args *args,
-                       const char *option, const char *file)
+                       const char *option, const char *file, const struct qp_bytes *data)
 {
     source->data = source->owned = NULL;
     source->len = 0;
+    if (data != NULL && data->len != 0) {
+        if (file[0] != '\0')
+            return qp_tls_fail(args, QUICPRO_ECERT, "%s_file and %s_data are both set: choose one",
+                               option, option);
+        snprintf(source->name, sizeof(source->name), "%s_data", option);
+        source->data = data->data;
+        source->len = data->len;
+        return 1;
+    }
     if (file[0] == '\0')
         return 0;
-    snprintf(source->name, sizeof(source->name), "%s '%s'", option, file);
+    snprintf(source->name, sizeof(source->name), "%s_file '%s'", option, file);
     int r = args->env->read_file(file, MAX_FILE_BYTES, &source->owned, &source->len);
     if (r < 0)
-        return qp_tls_fail(args, QUICPRO_ECERT, "%s: cannot read '%s': %s", option, file,
+        return qp_tls_fail(args, QUICPRO_ECERT, "%s_file: cannot read '%s': %s", option, file,
                            strerror(-r));
     source->data = source->owned;
     return 1;
@@ -102,7 +111,7 @@ int qp_tls_each_cert(const struct qp_tls_source *source,
 }
 
 struct asked {
-    const char *passphrase;
+    const struct qp_bytes *passphrase;
     bool yes;
 };
 
@@ -112,14 +121,14 @@ static int give_passphrase(char *out, int size, int rwflag, void *user)
     struct asked *asked = user;
     (void)rwflag;
     asked->yes = true;
-    size_t len = asked->passphrase == NULL ? 0 : strlen(asked->passphrase);
+    size_t len = asked->passphrase->len;
     if (len == 0 || len > (size_t)size)
         return -1;
-    memcpy(out, asked->passphrase, len);
+    memcpy(out, asked->passphrase->data, len);
     return (int)len;
 }
 
-static EVP_PKEY *read_pem(const struct qp_tls_source *source, const char *passphrase,
+static EVP_PKEY *read_pem(const struct qp_tls_source *source, const struct qp_bytes *passphrase,
                           bool *encrypted)
 {
     struct asked asked = {passphrase, false};
@@ -141,7 +150,7 @@ static bool looks_encrypted(const struct qp_tls_source *source)
            CBS_get_asn1(&body, &ignored, CBS_ASN1_OCTETSTRING) && CBS_len(&body) == 0;
 }
 
-static EVP_PKEY *read_der(const struct qp_tls_source *source, const char *passphrase,
+static EVP_PKEY *read_der(const struct qp_tls_source *source, const struct qp_bytes *passphrase,
                           bool *encrypted)
 {
     const uint8_t *at = source->data;
@@ -150,15 +159,18 @@ static EVP_PKEY *read_der(const struct qp_tls_source *source, const char *passph
     if (!*encrypted)
         return d2i_AutoPrivateKey(NULL, &at, (long)source->len);
     CBS_init(&cbs, source->data, source->len);
-    if (passphrase == NULL)
+    if (passphrase->len == 0)
         return NULL;
-    return PKCS8_parse_encrypted_private_key(&cbs, passphrase, strlen(passphrase));
+    return PKCS8_parse_encrypted_private_key(&cbs, (const char *)passphrase->data, passphrase->len);
 }
 
-EVP_PKEY *qp_tls_read_key(const struct qp_tls_source *source, const char *passphrase,
+EVP_PKEY *qp_tls_read_key(const struct qp_tls_source *source, const struct qp_bytes *passphrase,
                           bool *encrypted, const char **why)
 {
+    ERR_clear_error();
     EVP_PKEY *key = (is_pem(source) ? read_pem : read_der)(source, passphrase, encrypted);
-    *why = key != NULL ? "" : qp_tls_reason();
+    /* The first that went wrong: what it led to says less. */
+    const char *reason = ERR_reason_error_string(ERR_peek_error());
+    *why = key != NULL ? "" : reason == NULL ? "unknown reason" : reason;
     return key;
 }

@@ -5,18 +5,20 @@
 #include <openssl/pool.h>
 #include <openssl/x509.h>
 
+#include "base/options.h"
 #include "quic/tls.h"
 
 struct qp_tls_source {
     const uint8_t *data;
     size_t len;
     uint8_t *owned;  /* malloc'd, zeroed when done: it may be a key */
-    char name[4200]; /* how a message begins: "cert_file '/path'" */
+    char name[4200]; /* how a message begins: "cert_file '/path'", "cert_data" */
 };
 
-/* Reads the file that an option names. 1; 0: the option is not set; QUICPRO_ECERT */
+/* The bytes of a pair of options, "cert" being cert_file and cert_data; data may be NULL: there is
+ * no such option. 1; 0: neither is set; QUICPRO_ECERT: both are, or the file cannot be read */
 int qp_tls_source_open(struct qp_tls_source *source, const struct qp_tls_args *args,
-                       const char *option, const char *file);
+                       const char *option, const char *file, const struct qp_bytes *data);
 void qp_tls_source_done(struct qp_tls_source *source);
 
 /* Calls visit with each certificate, in order: other PEM blocks are passed over, DER ones follow
@@ -25,9 +27,10 @@ void qp_tls_source_done(struct qp_tls_source *source);
 int qp_tls_each_cert(const struct qp_tls_source *source,
                      int (*visit)(void *arg, CRYPTO_BUFFER *cert), void *arg);
 
-/* The private key: PKCS#8, PKCS#1 or SEC1. NULL: *why says why, *encrypted whether that was in the
- * way. passphrase may be NULL. */
-EVP_PKEY *qp_tls_read_key(const struct qp_tls_source *source, const char *passphrase,
+/* The private key: PKCS#8, PKCS#1 or SEC1. NULL: *why says why. *encrypted: it needs the
+ * passphrase.
+ */
+EVP_PKEY *qp_tls_read_key(const struct qp_tls_source *source, const struct qp_bytes *passphrase,
                           bool *encrypted, const char **why);
 
 #endif

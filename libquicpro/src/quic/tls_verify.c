@@ -22,11 +22,11 @@ static int add_authority(void *arg, CRYPTO_BUFFER *der)
     return ok ? 0 : QUICPRO_ENOMEM;
 }
 
-static int add_file(X509_STORE *store, const struct qp_tls_args *args, const char *option,
-                    const char *file)
+static int add_source(X509_STORE *store, const struct qp_tls_args *args, const char *file,
+                      const struct qp_bytes *data)
 {
     struct qp_tls_source source;
-    int r = qp_tls_source_open(&source, args, option, file);
+    int r = qp_tls_source_open(&source, args, "ca", file, data);
     if (r <= 0)
         return r;
     r = qp_tls_each_cert(&source, add_authority, store);
@@ -43,7 +43,7 @@ static void add_system(SSL_CTX *ctx, const struct qp_tls_args *args)
     X509_STORE *store = SSL_CTX_get_cert_store(ctx);
     if (args->env->variable("SSL_CERT_FILE") == NULL)
         for (size_t i = 0; i < sizeof(system_bundle) / sizeof(system_bundle[0]); i++)
-            if (add_file(store, args, "system", system_bundle[i]) > 0)
+            if (add_source(store, args, system_bundle[i], NULL) > 0)
                 break;
     SSL_CTX_set_default_verify_paths(ctx);
     ERR_clear_error();
@@ -56,7 +56,7 @@ int qp_tls_verify_init(SSL_CTX *ctx, const struct qp_tls_args *args, bool server
     if (server || !o->verify_peer)
         return 0;
     SSL_CTX_set_verify(ctx, SSL_VERIFY_PEER, NULL);
-    int r = add_file(SSL_CTX_get_cert_store(ctx), args, "ca_file", o->ca_file);
+    int r = add_source(SSL_CTX_get_cert_store(ctx), args, o->ca_file, &o->ca_data);
     if (r == 0)
         add_system(ctx, args);
     return r < 0 ? r : 0;

@@ -27,7 +27,10 @@ def _show(config: Config) -> None:
     """As a file that `--config` takes again."""
     groups: dict[str, list[str]] = {}
     for option in config.options():
-        line = f"{option.key} = {toml_value(config[option.key])}"
+        value = config[option.key]
+        line = f"{option.key} = {toml_value(value)}"
+        if option.type == "bytes" and value:
+            line = f"# {option.key} is set: {value}"  # not what they are: this may be a key
         note = config.source(option.key)
         if option.status == "no effect":
             note += ", no effect"
