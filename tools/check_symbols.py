@@ -19,8 +19,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 # Weak hooks of BoringSSL's allocator: absent everywhere but in programs that want them.
 WEAK = {"OPENSSL_memory_alloc", "OPENSSL_memory_free", "OPENSSL_memory_get_size"}
-# Set once: the number of the slot that BoringSSL gives us for the whole process (quic/tls.c).
-GLOBALS = {"context_slot", "tickets_slot", "once.1", "once.0", "once"}
+# Set once: the numbers of the slots that BoringSSL gives us for the whole process (quic/tls*.c).
+GLOBALS = {"context_slot", "note_slot", "tickets_slot", "once.1", "once.0", "once"}
 
 
 def output(*command: str | Path) -> str:

@@ -25,7 +25,7 @@ struct pair {
     /* What the last CLOSED and RESET of the client said. */
     int closed, closed_error, resets, reset_error;
     uint64_t closed_code, reset_code;
-    char closed_text[512];
+    char closed_text[640];
     bool connected, drained, goaway;
     void *data; /* the test's */
 };

@@ -51,6 +51,8 @@ static void test_policy_tells_ways_of_verifying_apart(void)
         {"alpn", "h4", true},          {"cert_file", "/cert", true},
         {"session_file", "/s", false}, {"early_data", "1", false},
         {"keylog_file", "/k", false},  {"ticket_lifetime_sec", "60", false},
+        {"verify_depth", "3", true},   {"ca_path", "/ca", true},
+        {"pins", "sha256/x", true},    {"ca_data", "ca", true},
         {"gso", "0", false},
     };
     struct qp_options options;

@@ -1,34 +1,157 @@
 #include "authority.h"
 
-#include "pair.h"
+#include <sys/stat.h>
 
-/* The server shows a chain signed by root; the client believes what is in its ca_file. */
-static void start(struct pair *p, const struct identity *leaf, const struct identity *between,
-                  const struct identity *root)
+#include "pair.h"
+#include "quic/tls_pins.h"
+
+/* Two levels below a root; a server shows the lowest, a client connects to 127.0.0.1. */
+struct family {
+    struct identity root, between, leaf;
+};
+
+static void family_init(struct family *f, const struct wanted *leaf)
 {
-    pair_init(p, "localhost");
-    put_text(p->cert, pem_of(leaf->cert, between == NULL ? NULL : between->cert));
-    put_text(p->key, pem_of_key(leaf->key, NULL));
-    put_text(p->ca, pem_of(root->cert, NULL));
-    pair_start(p);
-    CHECK_INT(pair_connect(p, "127.0.0.1"), ==, 0);
+    f->root = identity_new(&(struct wanted){.cn = "root", .ca = true}, NULL);
+    f->between = identity_new(&(struct wanted){.cn = "between", .ca = true}, &f->root);
+    f->leaf = identity_new(leaf, &f->between);
 }
 
-static void test_a_chain_is_followed_to_its_root(void)
+static void family_done(struct family *f)
 {
-    struct identity root = identity_new(&(struct wanted){.cn = "root", .ca = true}, NULL);
-    struct identity between = identity_new(&(struct wanted){.cn = "between", .ca = true}, &root);
-    struct identity leaf =
-        identity_new(&(struct wanted){.cn = "leaf", .names = {"127.0.0.1"}}, &between);
+    identity_done(&f->leaf), identity_done(&f->between), identity_done(&f->root);
+}
+
+static const struct wanted usual = {.cn = "leaf", .names = {"127.0.0.1"}, .usage = "serverAuth"};
+
+/* A pair whose server shows the leaf and what is between, and whose client trusts the root. */
+static void family_pair(struct pair *p, const struct family *f)
+{
+    pair_init(p, "localhost");
+    put_text(p->cert, pem_of(f->leaf.cert, f->between.cert));
+    put_text(p->key, pem_of_key(f->leaf.key, NULL));
+    put_text(p->ca, pem_of(f->root.cert, NULL));
+}
+
+/* Starts it and connects; says NULL: with success. */
+static void expect(struct pair *p, const char *says)
+{
+    pair_start(p);
+    CHECK_INT(pair_connect(p, "127.0.0.1"), ==, 0);
+    if (says == NULL) {
+        CHECK(pair_until(p, &p->connected));
+        CHECK_INT(p->closed, ==, 0);
+        return;
+    }
+    CHECK(pair_until_closed(p));
+    CHECK_INT(p->closed_error, ==, QUICPRO_EVERIFY);
+    CHECK(!p->connected);
+    if (!CHECK(strstr(p->closed_text, says) != NULL))
+        printf("#   not \"%s\": %s\n", says, p->closed_text);
+}
+
+static void test_words_of_a_real_handshake(void)
+{
+    enum { DAY = AUTHORITY_DAY };
+    static const struct {
+        struct wanted leaf;
+        const char *says; /* NULL: accepted */
+    } row[] = {
+        {{.cn = "leaf", .names = {"127.0.0.1"}, .usage = "serverAuth"}, NULL},
+        {{.cn = "leaf", .names = {"127.0.0.1"}}, NULL},
+        {{.cn = "leaf", .names = {"127.0.0.1"}, .from = -9 * DAY, .until = -3 * DAY - 60},
+         "certificate expired 3 days ago, on "},
+        {{.cn = "leaf", .names = {"127.0.0.1"}, .from = 5 * DAY + 60, .until = 9 * DAY},
+         "certificate is not valid until "},
+        {{.cn = "leaf", .names = {"a.example", "::1"}},
+         "address '127.0.0.1' does not match 'a.example', '::1'"},
+        {{.cn = "leaf", .names = {"127.0.0.1"}, .usage = "clientAuth"},
+         "certificate is not meant for servers"},
+    };
+    for (size_t i = 0; i < COUNTOF(row); i++) {
+        struct family f;
+        struct pair p;
+        family_init(&f, &row[i].leaf);
+        family_pair(&p, &f);
+        expect(&p, row[i].says);
+        pair_done(&p);
+        family_done(&f);
+    }
+}
+
+static void test_authorities_that_are_not_known(void)
+{
+    struct family f, other;
     struct pair p;
-    start(&p, &leaf, &between, &root);
-    CHECK(pair_until(&p, &p.connected));
+    family_init(&f, &usual);
+    family_init(&other, &usual);
+    family_pair(&p, &f);
+    put_text(p.cert, pem_of(f.leaf.cert, NULL)); /* a server that forgot what is between */
+    expect(&p, "issued by unknown authority 'CN=between'");
     pair_done(&p);
-    start(&p, &leaf, NULL, &root); /* a server that forgot what is between */
-    CHECK(pair_until_closed(&p));
-    CHECK_INT(p.closed_error, ==, QUICPRO_EVERIFY);
+
+    family_pair(&p, &f);
+    put_text(p.ca, pem_of(other.root.cert, NULL)); /* of the same name */
+    expect(&p, "certificate 'CN=between' of its chain was not signed by the trusted authority "
+               "'CN=root', only by one of that name");
     pair_done(&p);
-    identity_done(&leaf), identity_done(&between), identity_done(&root);
+
+    family_pair(&p, &f);
+    struct identity self = identity_new(&usual, NULL);
+    put_text(p.cert, pem_of(self.cert, NULL));
+    put_text(p.key, pem_of_key(self.key, NULL));
+    expect(&p, "self-signed certificate 'CN=leaf' is not among the trusted ones");
+    pair_done(&p);
+    identity_done(&self), family_done(&f), family_done(&other);
+}
+
+static void test_depth(void)
+{
+    struct family f;
+    family_init(&f, &usual);
+    for (int depth = 0; depth < 2; depth++) {
+        struct pair p;
+        family_pair(&p, &f);
+        quicpro_config_set(p.client_config, "verify_depth", depth == 0 ? "0" : "1");
+        expect(&p, depth == 0 ? "verify_depth (0)" : NULL);
+        pair_done(&p);
+    }
+    family_done(&f);
+}
+
+static void test_authorities_of_a_folder_and_of_memory(void)
+{
+    struct family f;
+    struct pair p;
+    char dir[80], file[128], words[128];
+    family_init(&f, &usual);
+    char *root = pem_of(f.root.cert, NULL);
+    for (int which = 0; which < 3; which++) {
+        family_pair(&p, &f);
+        quicpro_config_set(p.client_config, "ca_file", "");
+        snprintf(dir, sizeof(dir), "%s/ca", p.dir);
+        snprintf(file, sizeof(file), "%s/root.crt", dir);
+        snprintf(words, sizeof(words), "%s/README", dir);
+        CHECK_INT(mkdir(dir, 0700), ==, 0);
+        put_text(words, strdup("words\n"));
+        if (which == 0)
+            quicpro_config_set(p.client_config, "ca_data", root);
+        else
+            quicpro_config_set(p.client_config, "ca_path", dir);
+        if (which != 2)
+            put_text(file, strdup(root));
+        if (which == 2) { /* nothing but words */
+            CHECK_INT(quicpro_loop_new(&p.client_loop, NULL), ==, 0);
+            CHECK_INT(quicpro_client_new(&p.client, p.client_loop, p.client_config), ==,
+                      QUICPRO_ECERT);
+            CHECK(strstr(quicpro_loop_error(p.client_loop), "ca_path: no certificate in") != NULL);
+        } else {
+            expect(&p, NULL);
+        }
+        unlink(file), unlink(words), rmdir(dir);
+        pair_done(&p);
+    }
+    free(root), family_done(&f);
 }
 
 static void test_authorities_that_cannot_be_read(void)
@@ -38,24 +161,89 @@ static void test_authorities_that_cannot_be_read(void)
     setting_init(&s);
     put_text(s.ca, strdup("nothing\n"));
     const struct {
-        const char *file, *says;
+        const char *key, *value, *says;
     } row[] = {
-        {"/nonexistent", "ca_file: cannot read '/nonexistent'"},
-        {s.ca, "holds no certificate, neither PEM nor DER"},
+        {"ca_file", "/nonexistent", "ca_file: cannot read '/nonexistent'"},
+        {"ca_file", s.ca, "holds no certificate, neither PEM nor DER"},
+        {"ca_path", "/nonexistent", "ca_path: cannot read '/nonexistent'"},
+        {"ca_data", "nothing", "ca_data holds no certificate"},
     };
     for (size_t i = 0; i < COUNTOF(row); i++) {
-        setting_set(&s, "ca_file", row[i].file);
+        setting_set(&s, row[i].key, row[i].value);
         CHECK_INT(qp_tls_client_new(&ctx, &s.args), ==, QUICPRO_ECERT);
         CHECK(setting_said(&s, row[i].says));
+        setting_set(&s, row[i].key, "");
     }
     setting_done(&s);
+}
+
+/* The system's authorities are those of SSL_CERT_FILE and SSL_CERT_DIR where these are set. */
+static void test_variables_name_the_systems_authorities(void)
+{
+    struct family f;
+    family_init(&f, &usual);
+    for (int i = 0; i < 3; i++) {
+        struct pair p;
+        family_pair(&p, &f);
+        quicpro_config_set(p.client_config, "ca_file", "");
+        setenv("SSL_CERT_FILE", i == 0 ? p.ca : i == 1 ? p.key : "/nonexistent", 1);
+        if (i == 1)
+            setenv("SSL_CERT_DIR", p.dir, 1);
+        expect(&p, i == 0 ? NULL : "issued by unknown authority 'CN=root'");
+        pair_done(&p);
+        unsetenv("SSL_CERT_FILE");
+        unsetenv("SSL_CERT_DIR");
+    }
+    family_done(&f);
+}
+
+static void test_pins(void)
+{
+    struct family f, other;
+    char root[QP_TLS_PIN_TEXT], leaf[QP_TLS_PIN_TEXT], wrong[QP_TLS_PIN_TEXT], both[128], says[160];
+    family_init(&f, &usual);
+    family_init(&other, &usual);
+    qp_tls_pin_text(root, f.root.cert);
+    qp_tls_pin_text(leaf, f.leaf.cert);
+    qp_tls_pin_text(wrong, other.leaf.cert);
+    snprintf(both, sizeof(both), "%s,%s", wrong, leaf);
+    snprintf(says, sizeof(says), "its key is not pinned: 'CN=leaf' has %s", leaf);
+    const struct {
+        const char *verify, *pins, *says;
+    } row[] =
+        {
+            {"true", leaf, NULL},  {"true", root, NULL},  {"true", both, NULL},
+            {"true", wrong, says}, {"false", leaf, NULL}, {"false", wrong, says},
+            {"false", root, says}, /* anybody can send a copy of the root along */
+        };
+    for (size_t i = 0; i < COUNTOF(row); i++) {
+        struct pair p;
+        family_pair(&p, &f);
+        quicpro_config_set(p.client_config, "verify_peer", row[i].verify);
+        quicpro_config_set(p.client_config, "pins", row[i].pins);
+        expect(&p, row[i].says);
+        pair_done(&p);
+    }
+    /* A pin does not make up for a chain. */
+    struct pair p;
+    family_pair(&p, &f);
+    put_text(p.ca, pem_of(other.leaf.cert, NULL));
+    quicpro_config_set(p.client_config, "pins", leaf);
+    expect(&p, "issued by unknown authority 'CN=root'");
+    pair_done(&p);
+    family_done(&f), family_done(&other);
 }
 
 int main(void)
 {
     static const struct check_test tests[] = {
-        TEST(test_a_chain_is_followed_to_its_root),
+        TEST(test_words_of_a_real_handshake),
+        TEST(test_authorities_that_are_not_known),
+        TEST(test_depth),
+        TEST(test_authorities_of_a_folder_and_of_memory),
         TEST(test_authorities_that_cannot_be_read),
+        TEST(test_variables_name_the_systems_authorities),
+        TEST(test_pins),
     };
     return RUN(tests);
 }

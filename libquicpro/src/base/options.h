@@ -39,7 +39,12 @@
     S(ca_file, tls, "", FROZEN,                                                                    \
       "client: PEM or DER file of the authorities to trust; none is set: the system's")            \
     D(ca_data, tls, "client: authorities to trust, as bytes")                                      \
+    S(ca_path, tls, "", FROZEN, "client: folder of such files, all of them read")                  \
     B(verify_peer, tls, true, FROZEN, "client: check the server's certificate and name")           \
+    U(verify_depth, tls, "certificates", 0, 100, 10, FROZEN,                                       \
+      "how many may stand between a peer's certificate and an authority")                          \
+    L(pins, tls, "", FROZEN,                                                                       \
+      "sha256/BASE64 of public keys (RFC 7469 2.4) of which a peer's chain must have one")         \
     L(alpn, tls, "h3", FROZEN, "application protocols offered, best first (RFC 7301)")             \
     S(keylog_file, tls, "", FROZEN,                                                                \
       "append TLS secrets to this file, for packet analysers; never in production")                \

@@ -195,6 +195,14 @@ static void hash_text(SHA256_CTX *hash, const char *text)
     SHA256_Update(hash, text, strlen(text) + 1);
 }
 
+static void hash_bytes(SHA256_CTX *hash, const struct qp_bytes *bytes)
+{
+    uint8_t len[8];
+    qp_be_put(len, bytes->len, sizeof(len));
+    SHA256_Update(hash, len, sizeof(len));
+    SHA256_Update(hash, bytes->data, bytes->len);
+}
+
 void qp_tickets_policy(uint8_t out[32], const struct qp_options *options)
 {
     /* Options of TLS that do not say who is trusted. All others count, so that a new one cannot be
@@ -217,6 +225,7 @@ void qp_tickets_policy(uint8_t out[32], const struct qp_options *options)
         hash_text(&hash, option->key);
         hash_text(&hash, qp_options_get(options, row, text, sizeof(text)));
     }
+    hash_bytes(&hash, &options->ca_data); /* above only its length counts */
     SHA256_Final(out, &hash);
 }
 

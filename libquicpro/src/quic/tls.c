@@ -203,6 +203,9 @@ int qp_tls_set_host(struct ssl_st *ssl, const char *host)
 {
     uint8_t ip[16];
     X509_VERIFY_PARAM *param = SSL_get0_param(ssl);
+    int r = qp_tls_verify_host(ssl, host);
+    if (r < 0)
+        return r;
     if (inet_pton(AF_INET, host, ip) == 1)
         return X509_VERIFY_PARAM_set1_ip(param, ip, 4) ? 0 : QUICPRO_EINVAL;
     if (inet_pton(AF_INET6, host, ip) == 1 && IN6_IS_ADDR_V4MAPPED((struct in6_addr *)ip))

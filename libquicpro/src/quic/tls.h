@@ -44,7 +44,7 @@ void qp_tls_free(struct ssl_ctx_st *ctx);
 /* Frees what only the handshake needs as soon as it is done: over a KiB of each idle connection. */
 void qp_tls_shed(struct ssl_st *ssl);
 /* Client: name to ask for and to verify; a literal goes without SNI and is verified as an address
- * (RFC 6066 section 3, RFC 9110 section 4.3.5). 0; QUICPRO_EINVAL */
+ * (RFC 6066 section 3, RFC 9110 section 4.3.5). 0; QUICPRO_EINVAL; QUICPRO_ENOMEM */
 int qp_tls_set_host(struct ssl_st *ssl, const char *host);
 
 /* tls_facts.c */

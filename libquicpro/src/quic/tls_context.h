@@ -8,6 +8,7 @@
 #include "base/options.h"
 #include "quic/tls.h"
 #include "quic/tls_cert.h"
+#include "quic/tls_pins.h"
 
 enum { QP_TLS_MAX_ALPN = 128 }; /* bytes of all protocols on the wire: some ten usual names */
 
@@ -19,6 +20,11 @@ struct qp_tls_context {
     size_t alpn_len;
     int keylog_fd; /* -1: none */
     struct qp_tls_cert cert;
+    struct {
+        bool chain; /* up to an authority; else only pins count */
+        int depth;
+        struct qp_tls_pins pins;
+    } verify;
 };
 
 /* The context of a connection, or of an SSL_CTX. */
@@ -33,5 +39,7 @@ const char *qp_tls_reason(void);
 
 /* tls_verify.c: how a context looks at its peers' certificates. */
 int qp_tls_verify_init(SSL_CTX *ctx, const struct qp_tls_args *args, bool server);
+/* Keeps the name that is verified, for the words. 0; QUICPRO_ENOMEM */
+int qp_tls_verify_host(SSL *ssl, const char *host);
 
 #endif
