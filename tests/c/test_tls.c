@@ -65,6 +65,91 @@ static void test_secrets_for_packet_analysers(void)
     pair_done(&p);
 }
 
+static void test_the_environment_may_name_the_key_log(void)
+{
+    static const struct {
+        const char *key, *value;
+        size_t lines; /* of the server; the client's configuration stays as it is */
+    } row[] = {
+        {"keylog_env", "true", 1},
+        {"keylog_env", "false", 0},
+        {"security_allow_config_override", "false", 0},
+        {"keylog_file", "/dev/null", 0},
+    };
+    for (size_t i = 0; i < COUNTOF(row); i++) {
+        struct pair p;
+        char path[128];
+        pair_init(&p, "localhost");
+        snprintf(path, sizeof(path), "%s/keys.txt", p.dir);
+        quicpro_config_set(p.client_config, "keylog_env", "false");
+        quicpro_config_set(p.server_config, row[i].key, row[i].value);
+        setenv("SSLKEYLOGFILE", path, 1);
+        pair_start(&p);
+        unsetenv("SSLKEYLOGFILE");
+        CHECK_INT(pair_connect(&p, "127.0.0.1"), ==, 0);
+        CHECK(pair_until(&p, &p.connected));
+        CHECK_U64(lines_with(path, "SERVER_TRAFFIC_SECRET_0 "), ==, row[i].lines);
+        unlink(path);
+        pair_done(&p);
+    }
+}
+
+static void test_a_key_log_that_cannot_be_opened(void)
+{
+    struct pair p;
+    pair_init(&p, "localhost");
+    CHECK_INT(quicpro_loop_new(&p.client_loop, NULL), ==, 0);
+    setenv("SSLKEYLOGFILE", "/nonexistent/keys.txt", 1);
+    CHECK_INT(quicpro_client_new(&p.client, p.client_loop, p.client_config), ==, QUICPRO_EVALUE);
+    unsetenv("SSLKEYLOGFILE");
+    CHECK_STR(quicpro_loop_error(p.client_loop),
+              "SSLKEYLOGFILE: cannot write '/nonexistent/keys.txt': No such file or directory");
+    pair_done(&p);
+}
+
+static void test_a_full_disk_ends_no_connection(void)
+{
+    struct pair p;
+    pair_init(&p, "localhost");
+    quicpro_config_set(p.server_config, "keylog_file", "/dev/full");
+    quicpro_config_set(p.client_config, "keylog_file", "/dev/full");
+    pair_start(&p);
+    CHECK_INT(pair_connect(&p, "127.0.0.1"), ==, 0);
+    CHECK(pair_until(&p, &p.connected));
+    CHECK_INT(p.closed, ==, 0);
+    pair_done(&p);
+}
+
+/* The server's order decides (RFC 7301 section 3.2). */
+static void test_one_of_several_protocols(void)
+{
+    static const struct {
+        const char *server, *client, *got; /* NULL: none */
+    } row[] = {
+        {"h3", "x,h3", "h3"},
+        {"h3,hq-interop", "hq-interop,h3", "h3"},
+        {"hq-interop,h3", "h3,hq-interop", "hq-interop"},
+        {"h3", "hq-interop", NULL},
+    };
+    for (size_t i = 0; i < COUNTOF(row); i++) {
+        struct pair p;
+        quicpro_conn_info info = {.size = sizeof(info)};
+        pair_init(&p, "localhost");
+        quicpro_config_set(p.server_config, "alpn", row[i].server);
+        quicpro_config_set(p.client_config, "alpn", row[i].client);
+        pair_start(&p);
+        CHECK_INT(pair_connect(&p, "127.0.0.1"), ==, 0);
+        if (row[i].got == NULL) {
+            CHECK(pair_until_closed(&p));
+            CHECK_INT(p.closed_error, ==, QUICPRO_EALPN);
+        } else if (CHECK(pair_until(&p, &p.connected))) {
+            CHECK_INT(quicpro_conn_get_info(p.client_loop, p.conn, &info), ==, 0);
+            CHECK_STR(info.alpn, row[i].got);
+        }
+        pair_done(&p);
+    }
+}
+
 /* A daemon has no terminal to ask for a password: the key is refused at once. */
 static void test_an_encrypted_key_is_refused(void)
 {
@@ -89,6 +174,10 @@ int main(void)
     static const struct check_test tests[] = {
         TEST(test_protocol_names),
         TEST(test_secrets_for_packet_analysers),
+        TEST(test_the_environment_may_name_the_key_log),
+        TEST(test_a_key_log_that_cannot_be_opened),
+        TEST(test_a_full_disk_ends_no_connection),
+        TEST(test_one_of_several_protocols),
         TEST(test_an_encrypted_key_is_refused),
     };
     return RUN(tests);

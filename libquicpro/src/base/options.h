@@ -46,8 +46,14 @@
     L(pins, tls, "", FROZEN,                                                                       \
       "sha256/BASE64 of public keys (RFC 7469 2.4) of which a peer's chain must have one")         \
     L(alpn, tls, "h3", FROZEN, "application protocols offered, best first (RFC 7301)")             \
+    L(groups, tls, "X25519MLKEM768,X25519,P-256,P-384", FROZEN,                                    \
+      "key exchanges offered and taken; the client's order counts (RFC 8446 4.2.7)")               \
+    L(ciphers, tls, "", FROZEN,                                                                    \
+      "cipher suites offered and taken; the server's order counts; none: AES first where fast")    \
     S(keylog_file, tls, "", FROZEN,                                                                \
       "append TLS secrets to this file, for packet analysers; never in production")                \
+    B(keylog_env, tls, true, FROZEN,                                                               \
+      "let SSLKEYLOGFILE name that file; never in setuid programs and locked configurations")      \
     B(session_tickets, tls, true, FROZEN,                                                          \
       "server: give clients tickets to resume with; client: use them (RFC 8446 2.2)")              \
     U(ticket_lifetime_sec, tls, "s", 60, 604800, 7200, FROZEN,                                     \
@@ -187,6 +193,10 @@
     A(default_cert_file, cert_file)                                                                \
     A(default_key_file, key_file)                                                                  \
     A(default_ca_file, ca_file)                                                                    \
+    A(tls_ciphers, ciphers)                                                                        \
+    A(curves, groups)                                                                              \
+    A(tls_curves, groups)                                                                          \
+    A(tls_verify_depth, verify_depth)                                                              \
     A(tls_verify_peer, verify_peer)                                                                \
     A(tls_session_ticket_lifetime_sec, ticket_lifetime_sec)                                        \
     A(tls_enable_early_data, early_data)                                                           \

@@ -13,6 +13,7 @@
 #include <openssl/x509v3.h>
 
 #include "quic/tls_context.h"
+#include "quic/tls_policy.h"
 
 static void context_free(void *parent, void *ptr, CRYPTO_EX_DATA *ad, int index, long argl,
                          void *argp)
@@ -110,17 +111,32 @@ static void keylog(const SSL *ssl, const char *line)
         context->env->log_line(context->keylog_fd, text, (size_t)n);
 }
 
+/* The file for secrets, and who named it. A locked configuration does not listen to variables. */
+static const char *keylog_path(const struct qp_tls_args *args, const char **who)
+{
+    const struct qp_options *o = args->options;
+    const char *path = NULL;
+    *who = "keylog_file";
+    if (o->keylog_file[0] != '\0')
+        return o->keylog_file;
+    if (o->keylog_env && o->security_allow_config_override)
+        path = args->env->variable("SSLKEYLOGFILE");
+    *who = "SSLKEYLOGFILE";
+    return path == NULL ? "" : path;
+}
+
 static int open_keylog(SSL_CTX *ctx, struct qp_tls_context *context, const struct qp_tls_args *args)
 {
-    const char *path = args->options->keylog_file;
+    const char *who, *path = keylog_path(args, &who);
     if (path[0] == '\0')
         return 0;
     int fd = args->env->log_open(path);
     if (fd < 0)
-        return qp_tls_fail(args, QUICPRO_EVALUE, "keylog_file: cannot write '%s': %s", path,
+        return qp_tls_fail(args, QUICPRO_EVALUE, "%s: cannot write '%s': %s", who, path,
                            strerror(-fd));
     context->keylog_fd = fd;
     SSL_CTX_set_keylog_callback(ctx, keylog);
+    qp_log(args->log, QUICPRO_LOG_WARNING, "%s: secrets of all connections go to '%s'", who, path);
     return 0;
 }
 
@@ -128,8 +144,7 @@ static int set_versions(SSL_CTX *ctx, const struct qp_tls_context *context)
 {
     if (SSL_CTX_set_min_proto_version(ctx, TLS1_3_VERSION) &&
         SSL_CTX_set_max_proto_version(ctx, TLS1_3_VERSION) &&
-        SSL_CTX_set_alpn_protos(ctx, context->alpn, (unsigned)context->alpn_len) == 0 &&
-        SSL_CTX_set1_groups_list(ctx, "X25519MLKEM768:X25519:P-256:P-384"))
+        SSL_CTX_set_alpn_protos(ctx, context->alpn, (unsigned)context->alpn_len) == 0)
         return 0;
     return QUICPRO_ENOMEM;
 }
@@ -152,6 +167,8 @@ static int common_new(SSL_CTX **ret, const struct qp_tls_args *args, bool server
         r = open_keylog(ctx, context, args);
     if (r == 0)
         r = set_versions(ctx, context);
+    if (r == 0)
+        r = qp_tls_policy_init(ctx, args);
     if (r == 0)
         r = qp_tls_verify_init(ctx, args, server);
     if (r < 0) {
