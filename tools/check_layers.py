@@ -56,6 +56,7 @@ RAW = {
     "_check",
     "_loop",
     "_messages",
+    "_tls",
     "_options",
     "aio",
     "asgi",

@@ -44,5 +44,6 @@
 #include <quicpro/server.h>
 #include <quicpro/stream.h>
 #include <quicpro/thread.h>
+#include <quicpro/tls.h>
 
 #endif

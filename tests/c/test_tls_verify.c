@@ -2,6 +2,8 @@
 
 #include <sys/stat.h>
 
+#include <openssl/ssl.h>
+
 #include "pair.h"
 #include "quic/tls_pins.h"
 
@@ -234,6 +236,162 @@ static void test_pins(void)
     family_done(&f), family_done(&other);
 }
 
+static void note_server(struct pair *p, const quicpro_batch *batch, const quicpro_event *event)
+{
+    char *said = p->data;
+    (void)batch;
+    if (event->type == QUICPRO_EVENT_CLOSED && said[0] == '\0')
+        snprintf(said, 640, "%d %s", event->error, (const char *)event->data);
+}
+
+/* What a server makes of clients with and without certificates. */
+static void test_client_auth(void)
+{
+    static const struct wanted of_clients = {.cn = "alice", .usage = "clientAuth"};
+    static const struct wanted expired = {.cn = "alice", .from = -100000, .until = -90000};
+    struct family f, other;
+    struct identity alice, late, stranger, server;
+    char pin[QP_TLS_PIN_TEXT];
+    family_init(&f, &usual);
+    family_init(&other, &usual);
+    alice = identity_new(&of_clients, &f.root);
+    late = identity_new(&expired, &f.root);
+    server = identity_new(&usual, &f.root); /* a certificate for the other side */
+    stranger = identity_new(&of_clients, &other.root);
+    qp_tls_pin_text(pin, stranger.cert);
+    const struct {
+        const char *auth, *verify, *pins;
+        const struct identity *client; /* NULL: none */
+        const char *says;              /* NULL: accepted */
+    } row[] = {
+        {"none", "true", "", NULL, NULL},
+        {"none", "true", "", &stranger, NULL},
+        {"optional", "true", "", NULL, NULL},
+        {"optional", "true", "", &alice, NULL},
+        {"optional", "true", "", &stranger, "was not signed by the trusted authority 'CN=root'"},
+        {"required", "true", "", &alice, NULL},
+        {"required", "true", "", NULL, "it sent none, and client_auth is required"},
+        {"required", "true", "", &late, "certificate expired 1 day ago"},
+        {"required", "true", "", &server, "certificate is not meant for clients"},
+        {"required", "true", pin, &alice, "its key is not pinned: 'CN=alice' has sha256/"},
+        {"required", "false", pin, &stranger, NULL},
+        {"required", "false", pin, &alice, "its key is not pinned"},
+        {"required", "false", pin, NULL, "it sent none"},
+    };
+    for (size_t i = 0; i < COUNTOF(row); i++) {
+        struct pair p;
+        char said[640] = "", cert[96], key[96];
+        family_pair(&p, &f);
+        snprintf(cert, sizeof(cert), "%s/client.pem", p.dir);
+        snprintf(key, sizeof(key), "%s/client.key", p.dir);
+        quicpro_config_set(p.server_config, "client_auth", row[i].auth);
+        quicpro_config_set(p.server_config, "ca_file", p.ca);
+        quicpro_config_set(p.server_config, "verify_peer", row[i].verify);
+        quicpro_config_set(p.server_config, "pins", row[i].pins);
+        if (row[i].client != NULL) {
+            put_text(cert, pem_of(row[i].client->cert, NULL));
+            put_text(key, pem_of_key(row[i].client->key, NULL));
+            quicpro_config_set(p.client_config, "cert_file", cert);
+            quicpro_config_set(p.client_config, "key_file", key);
+        }
+        p.data = said;
+        p.on_server = note_server;
+        pair_start(&p);
+        CHECK_INT(pair_connect(&p, "127.0.0.1"), ==, 0);
+        /* A client is done before its server has seen its certificate (RFC 8446 section 4.4.4). */
+        CHECK(pair_until(&p, &p.connected));
+        if (row[i].says != NULL) {
+            CHECK(pair_until_closed(&p));
+            CHECK_INT(p.closed_error, ==, QUICPRO_ETLS);
+            CHECK_INT(atoi(said), ==, QUICPRO_EVERIFY);
+            if (!CHECK(strstr(said, row[i].says) != NULL))
+                printf("#   not \"%s\": %s\n", row[i].says, said);
+        } else {
+            quicpro_stream stream;
+            CHECK_INT(pair_request(&p, "GET", "/", NULL, 0, 1, NULL, &stream), ==, 0);
+            pair_step(&p), pair_step(&p);
+            CHECK_INT(p.closed, ==, 0);
+            CHECK_STR(said, "");
+        }
+        unlink(cert), unlink(key);
+        pair_done(&p);
+    }
+    identity_done(&alice), identity_done(&late), identity_done(&server), identity_done(&stranger);
+    family_done(&f), family_done(&other);
+}
+
+static void test_client_auth_that_would_prove_nothing(void)
+{
+    struct setting s;
+    struct ssl_ctx_st *ctx;
+    struct family f;
+    family_init(&f, &usual);
+    setting_init(&s);
+    put_text(s.cert, pem_of(f.leaf.cert, NULL));
+    put_text(s.key, pem_of_key(f.leaf.key, NULL));
+    setting_set(&s, "cert_file", s.cert);
+    setting_set(&s, "key_file", s.key);
+    setting_set(&s, "client_auth", "required");
+    CHECK_INT(qp_tls_server_new(&ctx, &s.args), ==, QUICPRO_ECERT);
+    CHECK(setting_said(&s, "client_auth: set ca_file, ca_path or ca_data"));
+    setting_set(&s, "verify_peer", "false");
+    CHECK_INT(qp_tls_server_new(&ctx, &s.args), ==, QUICPRO_EVALUE);
+    CHECK(setting_said(&s, "any certificate would do"));
+    setting_done(&s);
+    family_done(&f);
+}
+
+/* Tickets of one policy are worth nothing under another. */
+static void test_tickets_are_bound_to_the_policy(void)
+{
+    static const char *const change[][2] = {
+        {"", ""},
+        {"client_auth", "optional"},
+        {"verify_depth", "3"},
+        {"pins", "sha256/AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="},
+        {"ca_file", ""},
+    };
+    struct setting s;
+    struct family f, other;
+    size_t len;
+    uint8_t first[32];
+    family_init(&f, &usual);
+    family_init(&other, &usual);
+    setting_init(&s);
+    put_text(s.cert, pem_of(f.leaf.cert, NULL));
+    put_text(s.key, pem_of_key(f.leaf.key, NULL));
+    for (size_t i = 0; i < COUNTOF(change) + 1; i++) {
+        struct ssl_ctx_st *ctx;
+        put_text(s.ca, pem_of(i < COUNTOF(change) ? f.root.cert : other.root.cert, NULL));
+        setting_set(&s, "cert_file", s.cert);
+        setting_set(&s, "key_file", s.key);
+        setting_set(&s, "client_auth", "required");
+        setting_set(&s, "verify_depth", "10");
+        setting_set(&s, "pins", "");
+        setting_set(&s, "ca_file", s.ca);
+        if (i > 0 && i < COUNTOF(change))
+            setting_set(&s, change[i][0], change[i][1]);
+        if (i == 4)
+            setting_set(&s, "ca_path", "/etc/ssl/certs");
+        if (!CHECK_INT(qp_tls_server_new(&ctx, &s.args), ==, 0)) {
+            printf("#   %s\n", s.error);
+            continue;
+        }
+        SSL *ssl = SSL_new(ctx);
+        const uint8_t *id = SSL_get0_session_id_context(ssl, &len);
+        if (CHECK_U64(len, ==, sizeof(first))) {
+            CHECK((memcmp(id, first, len) == 0) == false);
+            if (i == 0)
+                memcpy(first, id, len);
+        }
+        SSL_free(ssl);
+        qp_tls_free(ctx);
+        setting_set(&s, "ca_path", "");
+    }
+    setting_done(&s);
+    family_done(&f), family_done(&other);
+}
+
 int main(void)
 {
     static const struct check_test tests[] = {
@@ -244,6 +402,9 @@ int main(void)
         TEST(test_authorities_that_cannot_be_read),
         TEST(test_variables_name_the_systems_authorities),
         TEST(test_pins),
+        TEST(test_client_auth),
+        TEST(test_client_auth_that_would_prove_nothing),
+        TEST(test_tickets_are_bound_to_the_policy),
     };
     return RUN(tests);
 }

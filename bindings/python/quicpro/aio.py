@@ -29,6 +29,7 @@ from ._messages import (
     split_body,
     start_request,
 )
+from ._tls import peer_certificates
 from .config import Config
 
 __all__ = ["AsyncClient", "AsyncStream"]
@@ -79,6 +80,11 @@ class AsyncStream:
     def connection(self) -> ConnectionInfo | None:
         """Facts about the connection; None if it has ended."""
         return connection_info(self._client._driver_ptr(), self._conn.handle)
+
+    @property
+    def peer_certificates(self) -> tuple[bytes, ...]:
+        """The chain that the server sent, in DER, its own first; empty once the connection ends."""
+        return peer_certificates(self._client._driver_ptr(), self._conn.handle)
 
     async def aiter_bytes(self) -> AsyncIterator[bytes]:
         """The body, piece by piece as it arrives.

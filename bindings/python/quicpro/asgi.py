@@ -15,6 +15,7 @@ from . import _batch
 from ._batch import Batch
 from ._ffi import ffi, lib
 from ._loop import LoopDriver
+from ._tls import asgi_extension
 from .errors import StreamReset
 
 __all__ = ["ASGIApp", "ASGIServer", "Message", "Scope"]
@@ -254,11 +255,14 @@ class ASGIServer:
     Args:
         app: an ASGI 3 application.
         root_path: prefix under which it is mounted.
+        client_certs: whether clients may have certificates; then scopes have the "tls" extension.
     """
 
-    def __init__(self, app: ASGIApp, *, root_path: str = "") -> None:
+    def __init__(self, app: ASGIApp, *, root_path: str = "", client_certs: bool = False) -> None:
         self.app = app
         self.root_path = root_path
+        self.client_certs = client_certs
+        self._tls: dict[int, dict[str, Any]] = {}
         self.state: dict[str, Any] = {}
         self.loop = asyncio.get_running_loop()
         self.driver: LoopDriver
@@ -323,6 +327,7 @@ class ASGIServer:
                     exchange.on_data(b"", True)
             elif kind == _batch.CLOSED:
                 self._peers.pop(words[i + 1], None)
+                self._tls.pop(words[i + 1], None)
             elif kind == _batch.DRAINED:
                 self.on_drained()
 
@@ -355,10 +360,16 @@ class ASGIServer:
             "client": addresses[0],
             "server": addresses[1],
             "state": self.state.copy(),
-            "extensions": {},
+            "extensions": {"tls": self._extension(conn)} if self.client_certs else {},
         }
         self.requests[stream] = exchange
         exchange.task = self.loop.create_task(self._serve(exchange, scope))
+
+    def _extension(self, conn: int) -> dict[str, Any]:
+        known = self._tls.get(conn)
+        if known is None:
+            known = self._tls[conn] = asgi_extension(self.driver.ptr, conn)
+        return {**known, "client_cert_chain": list(known["client_cert_chain"])}
 
     def _addresses(self, conn: int) -> tuple[tuple[str, int], tuple[str, int]]:
         info = ffi.new("quicpro_conn_info *", {"size": ffi.sizeof("quicpro_conn_info")})

@@ -156,7 +156,11 @@ class Server:
             OSError: the address cannot be listened on.
             ResolveError: the host name is unknown.
         """
-        asgi = self._asgi = ASGIServer(self._app, root_path=self._root_path)
+        asgi = self._asgi = ASGIServer(
+            self._app,
+            root_path=self._root_path,
+            client_certs=self._config["client_auth"] != "none",
+        )
         self._drained = asyncio.Event()
         asgi.on_drained = self._drained.set
         driver = self._driver = asgi.driver = LoopDriver(self._config, asgi.on_batch)

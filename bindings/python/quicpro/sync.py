@@ -30,6 +30,7 @@ from ._messages import (
     split_body,
     start_request,
 )
+from ._tls import peer_certificates
 from .config import Config
 
 __all__ = ["Client", "Stream", "get"]
@@ -166,6 +167,12 @@ class Stream:
         """Facts about the connection; None if it has ended."""
         with self._engine as loop:
             return connection_info(loop, self._conn)
+
+    @property
+    def peer_certificates(self) -> tuple[bytes, ...]:
+        """The chain that the server sent, in DER, its own first; empty once the connection ends."""
+        with self._engine as loop:
+            return peer_certificates(loop, self._conn)
 
     def iter_bytes(self) -> Iterator[bytes]:
         """The body, piece by piece as it arrives.

@@ -259,6 +259,10 @@ typedef struct quicpro_conn_info {
     uint32_t early_data;
 } quicpro_conn_info;
 int quicpro_conn_get_info(quicpro_loop *loop, quicpro_conn conn, quicpro_conn_info *info);
+int quicpro_conn_get_peer_certificate(quicpro_loop *loop, quicpro_conn conn,
+                                                  size_t index, const void **der, size_t *len);
+int quicpro_conn_get_peer_subject(quicpro_loop *loop, quicpro_conn conn, char *out,
+                                              size_t size);
 enum quicpro_op {
     QUICPRO_OP_RESPOND = 1,
     QUICPRO_OP_WRITE = 2,

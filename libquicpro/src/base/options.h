@@ -37,10 +37,12 @@
     D(key_data, tls, "the same as bytes, instead of a file")                                       \
     D(key_passphrase, tls, "what an encrypted private key is encrypted with")                      \
     S(ca_file, tls, "", FROZEN,                                                                    \
-      "client: PEM or DER file of the authorities to trust; none is set: the system's")            \
-    D(ca_data, tls, "client: authorities to trust, as bytes")                                      \
-    S(ca_path, tls, "", FROZEN, "client: folder of such files, all of them read")                  \
-    B(verify_peer, tls, true, FROZEN, "client: check the server's certificate and name")           \
+      "authorities to trust, PEM or DER; a client without any ca_ trusts the system's")            \
+    D(ca_data, tls, "more of them as bytes, instead of a file")                                    \
+    S(ca_path, tls, "", FROZEN, "folder of such files, all of them read")                          \
+    B(verify_peer, tls, true, FROZEN, "check the peer's certificate, and a server's name")         \
+    C(client_auth, tls, "none|optional|required", "none", FROZEN,                                  \
+      "server: ask clients for a certificate of the ca_ authorities (RFC 8446 4.3.2)")             \
     U(verify_depth, tls, "certificates", 0, 100, 10, FROZEN,                                       \
       "how many may stand between a peer's certificate and an authority")                          \
     L(pins, tls, "", FROZEN,                                                                       \

@@ -207,7 +207,9 @@ void qp_conn_get_close(const struct qp_conn *conn, struct qp_conn_close *ret)
         snprintf(ret->text, sizeof(ret->text), "%s", quicpro_strerror(ret->error));
         return;
     }
-    const char *verify = e.remote ? NULL : qp_tls_verify_error(conn->engine->ssl(conn->impl));
+    const char *verify = NULL;
+    if (!e.remote && !e.app && e.code >= CRYPTO_ERROR)
+        verify = qp_tls_verify_error(conn->engine->ssl(conn->impl), (unsigned)(e.code & 0xff));
     char reason[3 * 64] = "";
     if (e.reason_len != 0)
         qp_escape(reason, sizeof(reason), e.reason, e.reason_len);

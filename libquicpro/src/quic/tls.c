@@ -203,7 +203,20 @@ int qp_tls_server_new(struct ssl_ctx_st **ret, const struct qp_tls_args *args)
 
 int qp_tls_client_new(struct ssl_ctx_st **ret, const struct qp_tls_args *args)
 {
-    return common_new(ret, args, false);
+    SSL_CTX *ctx;
+    int r = common_new(&ctx, args, false);
+    if (r < 0)
+        return r;
+    struct qp_tls_context *context = qp_tls_context_get(ctx);
+    r = qp_tls_cert_load(&context->cert, args); /* 0: it shows none to servers that ask */
+    if (r > 0)
+        r = SSL_CTX_add1_credential(ctx, context->cert.plain) ? 0 : QUICPRO_ENOMEM;
+    if (r < 0) {
+        SSL_CTX_free(ctx);
+        return r;
+    }
+    *ret = ctx;
+    return 0;
 }
 
 void qp_tls_free(struct ssl_ctx_st *ctx)

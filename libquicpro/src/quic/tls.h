@@ -52,8 +52,14 @@ struct qp_tls_facts {
     char alpn[16], cipher[32], group[32];
 };
 void qp_tls_get_facts(struct ssl_st *ssl, struct qp_tls_facts *ret);
-/* Why our side refused the peer's certificate, in words; NULL if it did not. */
-const char *qp_tls_verify_error(struct ssl_st *ssl);
+/* Certificate `index` of those that the peer sent, DER, owned by the connection; false: none. */
+bool qp_tls_peer_cert(struct ssl_st *ssl, size_t index, const uint8_t **der, size_t *len);
+/* The subject of the peer's own certificate (RFC 4514); "": it has none. */
+void qp_tls_peer_subject(struct ssl_st *ssl, char *out, size_t size);
+
+/* tls_verify.c: why our side refused the peer's certificate, in words; NULL if it did not. alert:
+ * the one that was sent. Owned by the connection. */
+const char *qp_tls_verify_error(struct ssl_st *ssl, unsigned alert);
 /* Name of a TLS alert (RFC 8446 section 6), such as "bad certificate". */
 const char *qp_tls_alert_text(unsigned alert);
 

@@ -5,6 +5,7 @@
 
 #include <openssl/err.h>
 #include <openssl/mem.h>
+#include <openssl/sha.h>
 #include <openssl/ssl.h>
 #include <openssl/x509.h>
 
@@ -149,24 +150,32 @@ static int verify(X509_STORE_CTX *store, void *arg)
     return 1;
 }
 
+/* Where authorities are put, and what tells one set of them from another. */
+struct trusted {
+    X509_STORE *store;
+    SHA256_CTX hash;
+};
+
 static int add_authority(void *arg, CRYPTO_BUFFER *der)
 {
+    struct trusted *trusted = arg;
     X509 *cert = X509_parse_from_buffer(der);
     /* A bundle may hold what this library cannot read: the rest still counts. */
-    int ok = cert == NULL || X509_STORE_add_cert(arg, cert);
+    int ok = cert == NULL || X509_STORE_add_cert(trusted->store, cert);
+    SHA256_Update(&trusted->hash, CRYPTO_BUFFER_data(der), CRYPTO_BUFFER_len(der));
     X509_free(cert);
     return ok ? 0 : QUICPRO_ENOMEM;
 }
 
 /* Certificates added, 0: not set. */
-static int add_source(X509_STORE *store, const struct qp_tls_args *args, const char *file,
+static int add_source(struct trusted *trusted, const struct qp_tls_args *args, const char *file,
                       const struct qp_bytes *data)
 {
     struct qp_tls_source source;
     int r = qp_tls_source_open(&source, args, "ca", file, data);
     if (r <= 0)
         return r;
-    r = qp_tls_each_cert(&source, add_authority, store);
+    r = qp_tls_each_cert(&source, add_authority, trusted);
     if (r == -1)
         r = qp_tls_fail(args, QUICPRO_ECERT, "%s holds no certificate, neither PEM nor DER: %s",
                         source.name, qp_tls_reason());
@@ -175,7 +184,7 @@ static int add_source(X509_STORE *store, const struct qp_tls_args *args, const c
 }
 
 struct folder {
-    X509_STORE *store;
+    struct trusted *trusted;
     const struct qp_tls_args *args;
     int added;
 };
@@ -184,16 +193,16 @@ struct folder {
 static void add_from_folder(void *arg, const char *path)
 {
     struct folder *folder = arg;
-    int r = add_source(folder->store, folder->args, path, NULL);
+    int r = add_source(folder->trusted, folder->args, path, NULL);
     if (r > 0)
         folder->added += r;
     else
         qp_log(folder->args->log, QUICPRO_LOG_DEBUG, "ca_path: passed over '%s'", path);
 }
 
-static int add_folder(X509_STORE *store, const struct qp_tls_args *args, const char *path)
+static int add_folder(struct trusted *trusted, const struct qp_tls_args *args, const char *path)
 {
-    struct folder folder = {store, args, 0};
+    struct folder folder = {trusted, args, 0};
     if (path[0] == '\0')
         return 0;
     int r = args->env->each_file(path, MAX_CA_FILES, add_from_folder, &folder);
@@ -207,62 +216,107 @@ static int add_folder(X509_STORE *store, const struct qp_tls_args *args, const c
 }
 
 /* No authorities at all are no error here: every verification fails, and says so. */
-static void add_system(X509_STORE *store, const struct qp_tls_args *args)
+static void add_system(struct trusted *trusted, const struct qp_tls_args *args)
 {
     const char *file = args->env->variable("SSL_CERT_FILE");
     const char *folder = args->env->variable("SSL_CERT_DIR");
-    int r = file == NULL ? 0 : add_source(store, args, file, NULL);
+    int r = file == NULL ? 0 : add_source(trusted, args, file, NULL);
     if (folder != NULL && r >= 0)
-        r = add_folder(store, args, folder);
+        r = add_folder(trusted, args, folder);
     if (r < 0)
         qp_log(args->log, QUICPRO_LOG_WARNING, "SSL_CERT_FILE or SSL_CERT_DIR: %s", args->error);
     const bool chosen = file != NULL || folder != NULL;
     for (size_t i = 0; !chosen && i < sizeof(system_bundle) / sizeof(system_bundle[0]); i++)
-        if (add_source(store, args, system_bundle[i], NULL) > 0)
+        if (add_source(trusted, args, system_bundle[i], NULL) > 0)
             break;
     args->error[0] = '\0';
     ERR_clear_error();
 }
 
 /* Authorities of the options; their number. */
-static int add_chosen(X509_STORE *store, const struct qp_tls_args *args)
+static int add_chosen(struct trusted *trusted, const struct qp_tls_args *args)
 {
     const struct qp_options *o = args->options;
-    int files = add_source(store, args, o->ca_file, &o->ca_data);
+    int files = add_source(trusted, args, o->ca_file, &o->ca_data);
     if (files < 0)
         return files;
-    int folder = add_folder(store, args, o->ca_path);
+    int folder = add_folder(trusted, args, o->ca_path);
     return folder < 0 ? folder : files + folder;
+}
+
+enum { NONE, OPTIONAL, REQUIRED }; /* the words of client_auth */
+
+/* A ticket stands for the verification that its session had. With other authorities, pins or rules
+ * it must not be worth anything, whoever seals it. */
+static int bind_tickets(SSL_CTX *ctx, struct trusted *trusted, const struct qp_tls_args *args)
+{
+    const struct qp_options *o = args->options;
+    uint8_t id[SHA256_DIGEST_LENGTH];
+    const uint64_t rules[] = {o->client_auth, o->verify_peer, o->verify_depth};
+    SHA256_Update(&trusted->hash, rules, sizeof(rules));
+    SHA256_Update(&trusted->hash, o->pins, strlen(o->pins));
+    SHA256_Final(id, &trusted->hash);
+    return SSL_CTX_set_session_id_context(ctx, id, sizeof(id)) ? 0 : QUICPRO_ENOMEM;
+}
+
+static int init_server(SSL_CTX *ctx, struct trusted *trusted, const struct qp_tls_args *args)
+{
+    const struct qp_options *o = args->options;
+    const struct qp_tls_context *context = qp_tls_context_get(ctx);
+    if (o->client_auth == NONE)
+        return 0;
+    if (!context->verify.chain && context->verify.pins.count == 0)
+        return qp_tls_fail(args, QUICPRO_EVALUE,
+                           "client_auth: verify_peer is off and pins are not set, so that any "
+                           "certificate would do");
+    int r = context->verify.chain ? add_chosen(trusted, args) : 1;
+    if (r == 0)
+        return qp_tls_fail(args, QUICPRO_ECERT,
+                           "client_auth: set ca_file, ca_path or ca_data to the authorities of "
+                           "clients");
+    SSL_CTX_set_verify(ctx,
+                       o->client_auth == REQUIRED
+                           ? SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT
+                           : SSL_VERIFY_PEER,
+                       NULL);
+    return r < 0 ? r : bind_tickets(ctx, trusted, args);
+}
+
+static int init_client(SSL_CTX *ctx, struct trusted *trusted, const struct qp_tls_args *args)
+{
+    const struct qp_tls_context *context = qp_tls_context_get(ctx);
+    if (context->verify.chain || context->verify.pins.count != 0)
+        SSL_CTX_set_verify(ctx, SSL_VERIFY_PEER, NULL);
+    if (!context->verify.chain)
+        return 0;
+    int r = add_chosen(trusted, args);
+    if (r == 0)
+        add_system(trusted, args);
+    return r < 0 ? r : 0;
 }
 
 int qp_tls_verify_init(SSL_CTX *ctx, const struct qp_tls_args *args, bool server)
 {
     const struct qp_options *o = args->options;
     struct qp_tls_context *context = qp_tls_context_get(ctx);
-    X509_STORE *store = SSL_CTX_get_cert_store(ctx);
+    struct trusted trusted = {.store = SSL_CTX_get_cert_store(ctx)};
+    SHA256_Init(&trusted.hash);
     int r = qp_tls_pins_init(&context->verify.pins, args);
     if (r < 0)
         return r;
-    context->verify.chain = !server && o->verify_peer;
+    context->verify.chain = o->verify_peer;
     context->verify.depth = (int)o->verify_depth;
     X509_VERIFY_PARAM_set_depth(SSL_CTX_get0_param(ctx), context->verify.depth);
     SSL_CTX_set_cert_verify_callback(ctx, verify, context);
-    if (server)
-        return 0;
-    if (context->verify.chain || context->verify.pins.count != 0)
-        SSL_CTX_set_verify(ctx, SSL_VERIFY_PEER, NULL);
-    if (context->verify.chain) {
-        r = add_chosen(store, args);
-        if (r == 0)
-            add_system(store, args);
-    }
-    return r < 0 ? r : 0;
+    return (server ? init_server : init_client)(ctx, &trusted, args);
 }
 
-const char *qp_tls_verify_error(struct ssl_st *ssl)
+const char *qp_tls_verify_error(struct ssl_st *ssl, unsigned alert)
 {
     const struct note *note = SSL_get_ex_data(ssl, note_index());
     long result = SSL_get_verify_result(ssl);
+    if (alert == SSL_AD_CERTIFICATE_REQUIRED)
+        return "it sent none, and client_auth is required";
     /* BoringSSL's word for a handshake that did not come as far as a certificate. */
     if (result == X509_V_OK || result == X509_V_ERR_INVALID_CALL)
         return NULL;
