@@ -1,7 +1,9 @@
 #include "quic/tls.h"
 
-#include <openssl/pem.h>
+#include <openssl/ssl.h>
 
+#include "authority.h"
+#include "ocsp.h"
 #include "pair.h"
 
 static void test_protocol_names(void)
@@ -150,6 +152,123 @@ static void test_one_of_several_protocols(void)
     }
 }
 
+/* A handshake through memory: what the server shows to a client of BoringSSL's own. */
+struct shown {
+    char subject[64];
+    size_t ocsp_len;
+};
+
+static bool shake(SSL *server, SSL *client)
+{
+    for (int i = 0; i < 20; i++) {
+        int c = SSL_do_handshake(client), s = SSL_do_handshake(server);
+        if (c == 1 && s == 1)
+            return true;
+    }
+    return false;
+}
+
+static void look(struct ssl_ctx_st *ctx, const char *host, struct shown *ret)
+{
+    static const uint8_t alpn[] = {2, 'h', '3'};
+    SSL_CTX *client_ctx = SSL_CTX_new(TLS_method());
+    SSL *client = SSL_new(client_ctx), *server = SSL_new(ctx);
+    BIO *client_end, *server_end;
+    *ret = (struct shown){0};
+    if (!BIO_new_bio_pair(&client_end, 0, &server_end, 0))
+        abort();
+    SSL_set_bio(client, client_end, client_end);
+    SSL_set_bio(server, server_end, server_end);
+    SSL_set_connect_state(client);
+    SSL_set_accept_state(server);
+    SSL_enable_ocsp_stapling(client);
+    if (host != NULL)
+        SSL_set_tlsext_host_name(client, host);
+    CHECK_INT(SSL_set_alpn_protos(client, alpn, sizeof(alpn)), ==, 0);
+    if (CHECK(shake(server, client))) {
+        const uint8_t *ocsp;
+        qp_tls_peer_subject(client, ret->subject, sizeof(ret->subject));
+        SSL_get0_ocsp_response(client, &ocsp, &ret->ocsp_len);
+    }
+    SSL_free(client);
+    SSL_free(server);
+    SSL_CTX_free(client_ctx);
+}
+
+static void put_pair(struct setting *s, const struct identity *id)
+{
+    put_text(s->cert, pem_of(id->cert, NULL));
+    put_text(s->key, pem_of_key(id->key, NULL));
+    setting_set(s, "cert_file", s->cert);
+    setting_set(s, "key_file", s->key);
+}
+
+static void test_a_certificate_for_each_name(void)
+{
+    static const struct {
+        const char *asked, *shown;
+    } row[] = {
+        {NULL, "CN=main"},         {"else.where", "CN=main"}, {"one.example", "CN=one"},
+        {"ONE.example", "CN=one"}, {"two.example", "CN=all"}, {"a.b.example", "CN=main"},
+        {"example", "CN=main"},
+    };
+    struct identity id[] = {identity_new(&(struct wanted){.cn = "main"}, NULL),
+                            identity_new(&(struct wanted){.cn = "one"}, NULL),
+                            identity_new(&(struct wanted){.cn = "all"}, NULL)};
+    static const char *const host[] = {NULL, "one.example", "*.example"};
+    struct ssl_ctx_st *ctx;
+    struct setting s;
+    struct shown shown;
+    setting_init(&s);
+    for (size_t i = 0; i < COUNTOF(id); i++) {
+        put_pair(&s, &id[i]);
+        CHECK_INT(i == 0 ? qp_tls_server_new(&ctx, &s.args)
+                         : qp_tls_add_host(ctx, host[i], &s.args),
+                  ==, 0);
+    }
+    CHECK_INT(qp_tls_add_host(ctx, "*", &s.args), ==, QUICPRO_EVALUE);
+    CHECK(setting_said(&s, "'*' is not a host name: a star stands for one whole label"));
+    for (size_t i = 0; i < COUNTOF(row); i++) {
+        look(ctx, row[i].asked, &shown);
+        CHECK_STR(shown.subject, row[i].shown);
+    }
+    qp_tls_free(ctx);
+    setting_done(&s);
+    for (size_t i = 0; i < COUNTOF(id); i++)
+        identity_done(&id[i]);
+}
+
+static void test_a_staple_is_sent_until_it_is_stale(void)
+{
+    struct identity id = identity_new(&(struct wanted){.cn = "main"}, NULL);
+    struct ssl_ctx_st *ctx;
+    struct setting s;
+    struct shown shown;
+    uint8_t *serial = NULL;
+    size_t len;
+    int n = i2d_ASN1_INTEGER(X509_get0_serialNumber(id.cert), &serial);
+    const struct ocsp ocsp = {.serial = serial + 2,
+                              .serial_len = (size_t)n - 2,
+                              .from = time(NULL) - 100,
+                              .until = time(NULL) + 1000};
+    setting_init(&s);
+    put_pair(&s, &id);
+    char *der = (char *)ocsp_make(&ocsp, &len);
+    put_file(s.ca, der, len);
+    setting_set(&s, "ocsp_file", s.ca);
+    CHECK_INT(qp_tls_server_new(&ctx, &s.args), ==, 0);
+    look(ctx, NULL, &shown);
+    CHECK_U64(shown.ocsp_len, ==, len);
+    authority_now_offset = 2000;
+    look(ctx, NULL, &shown);
+    CHECK_U64(shown.ocsp_len, ==, 0);
+    authority_now_offset = 0;
+    qp_tls_free(ctx);
+    setting_done(&s);
+    identity_done(&id);
+    OPENSSL_free(serial);
+}
+
 /* A daemon has no terminal to ask for a password: the key is refused at once. */
 static void test_an_encrypted_key_is_refused(void)
 {
@@ -178,6 +297,8 @@ int main(void)
         TEST(test_a_key_log_that_cannot_be_opened),
         TEST(test_a_full_disk_ends_no_connection),
         TEST(test_one_of_several_protocols),
+        TEST(test_a_certificate_for_each_name),
+        TEST(test_a_staple_is_sent_until_it_is_stale),
         TEST(test_an_encrypted_key_is_refused),
     };
     return RUN(tests);

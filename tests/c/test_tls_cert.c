@@ -1,6 +1,7 @@
 #include <unistd.h>
 
 #include "authority.h"
+#include "ocsp.h"
 #include "quic/tls_cert.h"
 
 /* A setting with a certificate and its key in files. */
@@ -132,6 +133,124 @@ static void test_encryption_of_another_kind_is_named(void)
     done(&s, &root, &leaf);
 }
 
+/* Lines of log, one behind the other. */
+static char said[1024];
+
+static void note(void *user, int level, const char *line)
+{
+    (void)user, (void)level;
+    snprintf(said + strlen(said), sizeof(said) - strlen(said), "%s\n", line);
+}
+
+static void check_log(const char *what)
+{
+    if (!CHECK(what == NULL ? said[0] == '\0' : strstr(said, what) != NULL))
+        printf("#   said: %s\n", said);
+    said[0] = '\0';
+}
+
+static void put_ocsp(const char *path, const X509 *cert, struct ocsp ocsp)
+{
+    uint8_t *serial = NULL;
+    size_t len;
+    int n = i2d_ASN1_INTEGER(X509_get0_serialNumber(cert), &serial);
+    ocsp.serial = serial + 2;
+    ocsp.serial_len = (size_t)n - 2;
+    char *der = (char *)ocsp_make(&ocsp, &len);
+    put_file(path, der, len);
+    OPENSSL_free(serial);
+}
+
+static void test_ocsp_responses(void)
+{
+    const int64_t now = time(NULL);
+    const struct {
+        struct ocsp ocsp;
+        const char *says; /* NULL: it is sent */
+    } row[] = {
+        {{.from = now - 100, .until = now + 100}, NULL},
+        {{.from = now - 100}, NULL},
+        {{.from = now - 100, .until = now + 100, .cert_status = 1},
+         "calls the certificate revoked"},
+        {{.from = now - 100, .until = now + 100, .cert_status = 2},
+         "calls the certificate unknown"},
+        {{.from = now - 300, .until = now - 130}, "it has been stale for 2 minutes"},
+        {{.from = now - 8 * AUTHORITY_DAY - 60}, "it has been stale for 1 day"},
+        {{.from = now + 130, .until = now + 500}, "it is not valid for another 2 minutes"},
+    };
+    struct setting s;
+    struct identity root, leaf;
+    with_pair(&s, &root, &leaf);
+    s.log = (struct qp_log){note, NULL, QUICPRO_LOG_WARNING};
+    setting_set(&s, "ocsp_file", s.ca);
+    for (size_t i = 0; i < COUNTOF(row); i++) {
+        struct qp_tls_cert cert = {0};
+        put_ocsp(s.ca, leaf.cert, row[i].ocsp);
+        CHECK_INT(qp_tls_cert_load(&cert, &s.args), ==, 1);
+        check_log(row[i].says);
+        CHECK((cert.stapled != NULL) == (row[i].says == NULL));
+        CHECK(qp_tls_cert_now(&cert, now, &s.log) ==
+              (row[i].says == NULL ? cert.stapled : cert.plain));
+        check_log(NULL);
+        if (i == 0) { /* time goes by: the log hears of it once */
+            CHECK(qp_tls_cert_now(&cert, now + 99, &s.log) == cert.stapled);
+            check_log(NULL);
+            CHECK(qp_tls_cert_now(&cert, now + 100, &s.log) == cert.plain);
+            check_log("has become stale");
+            CHECK(qp_tls_cert_now(&cert, now + 101, &s.log) == cert.plain);
+            check_log(NULL);
+        }
+        qp_tls_cert_done(&cert);
+    }
+    done(&s, &root, &leaf);
+}
+
+static void test_ocsp_files_that_are_none(void)
+{
+    struct setting s;
+    struct identity root, leaf;
+    struct qp_tls_cert cert = {0};
+    with_pair(&s, &root, &leaf);
+    setting_set(&s, "ocsp_file", "/nonexistent");
+    CHECK_INT(qp_tls_cert_load(&cert, &s.args), ==, QUICPRO_ECERT);
+    CHECK(setting_said(&s, "ocsp_file: cannot read '/nonexistent'"));
+    setting_set(&s, "ocsp_file", s.ca);
+    put_text(s.ca, strdup("nothing"));
+    CHECK_INT(qp_tls_cert_load(&cert, &s.args), ==, QUICPRO_ECERT);
+    CHECK(setting_said(&s, "holds no OCSP response in DER"));
+    put_ocsp(s.ca, root.cert, (struct ocsp){.from = time(NULL)});
+    CHECK_INT(qp_tls_cert_load(&cert, &s.args), ==, QUICPRO_ECERT);
+    CHECK(setting_said(&s, "is not about this certificate"));
+    done(&s, &root, &leaf);
+}
+
+static void test_a_certificate_out_of_date_is_told(void)
+{
+    static const struct {
+        struct wanted wanted;
+        const char *says;
+    } row[] = {
+        {{.cn = "leaf"}, NULL},
+        {{.cn = "leaf", .from = -90000, .until = -7300}, "certificate expired 2 hours ago"},
+        {{.cn = "leaf", .from = 7300, .until = 90000}, "certificate is not valid until "},
+    };
+    for (size_t i = 0; i < COUNTOF(row); i++) {
+        struct setting s;
+        struct identity root, leaf, other;
+        struct qp_tls_cert cert = {0};
+        with_pair(&s, &root, &leaf);
+        s.log = (struct qp_log){note, NULL, QUICPRO_LOG_WARNING};
+        other = identity_new(&row[i].wanted, &root);
+        put_text(s.cert, pem_of(other.cert, NULL));
+        put_text(s.key, pem_of_key(other.key, NULL));
+        CHECK_INT(qp_tls_cert_load(&cert, &s.args), ==, 1);
+        check_log(row[i].says);
+        qp_tls_cert_done(&cert);
+        identity_done(&other);
+        done(&s, &root, &leaf);
+    }
+}
+
 static void test_pairs_that_are_none(void)
 {
     struct setting s;
@@ -184,6 +303,9 @@ int main(void)
         TEST(test_memory_is_as_good),
         TEST(test_encrypted_keys),
         TEST(test_encryption_of_another_kind_is_named),
+        TEST(test_ocsp_responses),
+        TEST(test_ocsp_files_that_are_none),
+        TEST(test_a_certificate_out_of_date_is_told),
         TEST(test_pairs_that_are_none),
     };
     return RUN(tests);

@@ -36,6 +36,8 @@
     S(key_file, tls, "", FROZEN, "private key of the certificate, PEM or DER")                     \
     D(key_data, tls, "the same as bytes, instead of a file")                                       \
     D(key_passphrase, tls, "what an encrypted private key is encrypted with")                      \
+    S(ocsp_file, tls, "", FROZEN,                                                                  \
+      "server: OCSP response in DER to staple, while it is not stale (RFC 6960)")                  \
     S(ca_file, tls, "", FROZEN,                                                                    \
       "authorities to trust, PEM or DER; a client without any ca_ trusts the system's")            \
     D(ca_data, tls, "more of them as bytes, instead of a file")                                    \

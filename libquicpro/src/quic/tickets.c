@@ -65,12 +65,6 @@ static int seal_or_open(SSL *ssl, uint8_t *name, uint8_t *iv, EVP_CIPHER_CTX *ci
     return !ok ? -1 : renew ? 2 : 1;
 }
 
-static enum ssl_select_cert_result_t select_certificate(const SSL_CLIENT_HELLO *hello)
-{
-    qp_tickets_look_at(hello);
-    return ssl_select_cert_success;
-}
-
 int qp_tickets_install(struct ssl_ctx_st *ctx, struct qp_tickets *tickets,
                        const struct qp_options *options)
 {
@@ -87,7 +81,6 @@ int qp_tickets_install(struct ssl_ctx_st *ctx, struct qp_tickets *tickets,
         return QUICPRO_ENOMEM;
     SSL_CTX_set_session_psk_dhe_timeout(ctx, (uint32_t)options->ticket_lifetime_sec);
     SSL_CTX_set_tlsext_ticket_key_cb(ctx, seal_or_open);
-    SSL_CTX_set_select_certificate_cb(ctx, select_certificate);
     return 0;
 }
 

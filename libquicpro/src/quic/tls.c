@@ -12,6 +12,7 @@
 #include <openssl/x509.h>
 #include <openssl/x509v3.h>
 
+#include "quic/tickets.h"
 #include "quic/tls_context.h"
 #include "quic/tls_policy.h"
 
@@ -25,6 +26,7 @@ static void context_free(void *parent, void *ptr, CRYPTO_EX_DATA *ad, int index,
     if (context->keylog_fd >= 0)
         context->env->log_close(context->keylog_fd);
     qp_tls_cert_done(&context->cert);
+    qp_tls_hosts_done(&context->hosts);
     OPENSSL_free(context);
 }
 
@@ -100,6 +102,38 @@ static int select_alpn(SSL *ssl, const uint8_t **out, uint8_t *out_len, const ui
                               in, in_len) != OPENSSL_NPN_NEGOTIATED)
         return SSL_TLSEXT_ERR_ALERT_FATAL;
     return SSL_TLSEXT_ERR_OK;
+}
+
+/* What a server does as soon as it has read a ClientHello, in this order. False ends the handshake:
+ * with internal_error, so only for what is no fault of the client. */
+typedef bool hello_step(struct qp_tls_context *context, const SSL_CLIENT_HELLO *hello);
+
+static bool choose_certificate(struct qp_tls_context *context, const SSL_CLIENT_HELLO *hello)
+{
+    const char *name = SSL_get_servername(hello->ssl, TLSEXT_NAMETYPE_host_name);
+    struct qp_tls_cert *cert = name == NULL ? NULL : qp_tls_hosts_find(&context->hosts, name);
+    if (cert == NULL)
+        cert = &context->cert;
+    return SSL_add1_credential(hello->ssl,
+                               qp_tls_cert_now(cert, context->env->wall(), context->log)) == 1;
+}
+
+static bool guard_early_data(struct qp_tls_context *context, const SSL_CLIENT_HELLO *hello)
+{
+    (void)context;
+    qp_tickets_look_at(hello);
+    return true;
+}
+
+static hello_step *const hello_steps[] = {choose_certificate, guard_early_data};
+
+static enum ssl_select_cert_result_t on_client_hello(const SSL_CLIENT_HELLO *hello)
+{
+    struct qp_tls_context *context = qp_tls_context_of(hello->ssl);
+    for (size_t i = 0; i < sizeof(hello_steps) / sizeof(hello_steps[0]); i++)
+        if (!hello_steps[i](context, hello))
+            return ssl_select_cert_error;
+    return ssl_select_cert_success;
 }
 
 static void keylog(const SSL *ssl, const char *line)
@@ -191,12 +225,11 @@ int qp_tls_server_new(struct ssl_ctx_st **ret, const struct qp_tls_args *args)
     if (r == 0)
         r = qp_tls_fail(args, QUICPRO_ECERT,
                         "cert_file is not set: a server needs a certificate and its key");
-    else if (r > 0)
-        r = SSL_CTX_add1_credential(ctx, context->cert.plain) ? 0 : QUICPRO_ENOMEM;
     if (r < 0) {
         SSL_CTX_free(ctx);
         return r;
     }
+    SSL_CTX_set_select_certificate_cb(ctx, on_client_hello);
     *ret = ctx;
     return 0;
 }
@@ -217,6 +250,25 @@ int qp_tls_client_new(struct ssl_ctx_st **ret, const struct qp_tls_args *args)
     }
     *ret = ctx;
     return 0;
+}
+
+int qp_tls_add_host(struct ssl_ctx_st *ctx, const char *host, const struct qp_tls_args *args)
+{
+    struct qp_tls_context *context = qp_tls_context_get(ctx);
+    struct qp_tls_cert cert = {0};
+    char name[QP_TLS_HOST_MAX + 1], shown[128];
+    const char *why;
+    if (qp_tls_host_name(name, host, &why) < 0) {
+        qp_escape(shown, sizeof(shown), host, strlen(host));
+        return qp_tls_fail(args, QUICPRO_EVALUE, "'%s' %s", shown, why);
+    }
+    int r = qp_tls_cert_load(&cert, args);
+    if (r == 0)
+        return qp_tls_fail(args, QUICPRO_ECERT, "cert_file is not set for '%s'", name);
+    if (r > 0)
+        r = qp_tls_hosts_put(&context->hosts, name, &cert);
+    qp_tls_cert_done(&cert);
+    return r;
 }
 
 void qp_tls_free(struct ssl_ctx_st *ctx)

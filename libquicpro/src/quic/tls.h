@@ -41,6 +41,16 @@ int qp_tls_server_new(struct ssl_ctx_st **ret, const struct qp_tls_args *args);
 int qp_tls_client_new(struct ssl_ctx_st **ret, const struct qp_tls_args *args);
 void qp_tls_free(struct ssl_ctx_st *ctx);
 
+enum { QP_TLS_HOST_MAX = 253 }; /* characters of a name (RFC 1035 section 3.1, as text) */
+
+/* A name as it is looked up: lower case, without the dot at its end. "*.example" is one, too: for
+ * names with exactly one label more. 0; QUICPRO_EVALUE: *why says why */
+int qp_tls_host_name(char out[QP_TLS_HOST_MAX + 1], const char *name, const char **why);
+/* Server: another certificate, for clients that ask for a name or, "*.example", for one of its
+ * kind. Of args only the options of a certificate count. 0; QUICPRO_ECERT; QUICPRO_EVALUE: not such
+ * a name; QUICPRO_ENOMEM */
+int qp_tls_add_host(struct ssl_ctx_st *ctx, const char *host, const struct qp_tls_args *args);
+
 /* Frees what only the handshake needs as soon as it is done: over a KiB of each idle connection. */
 void qp_tls_shed(struct ssl_st *ssl);
 /* Client: name to ask for and to verify; a literal goes without SNI and is verified as an address

@@ -8,6 +8,7 @@
 #include "base/options.h"
 #include "quic/tls.h"
 #include "quic/tls_cert.h"
+#include "quic/tls_hosts.h"
 #include "quic/tls_pins.h"
 
 enum { QP_TLS_MAX_ALPN = 128 }; /* bytes of all protocols on the wire: some ten usual names */
@@ -18,8 +19,9 @@ struct qp_tls_context {
     const struct qp_log *log;
     uint8_t alpn[QP_TLS_MAX_ALPN]; /* wire format: length, bytes, ... (RFC 7301 section 3.1) */
     size_t alpn_len;
-    int keylog_fd; /* -1: none */
-    struct qp_tls_cert cert;
+    int keylog_fd;             /* -1: none */
+    struct qp_tls_cert cert;   /* a server's for names that are not among hosts; a client's */
+    struct qp_tls_hosts hosts; /* a server's, by name */
     struct {
         bool chain; /* up to an authority; else only pins count */
         int depth;
