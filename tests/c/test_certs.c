@@ -116,12 +116,210 @@ static void test_a_peer_without_a_certificate(void)
     pair_done(&p);
 }
 
+/* The subject of what the server shows to who asks for host, in a connection of its own. */
+static void shown_to(struct pair *p, const char *host, char subject[64])
+{
+    quicpro_conn conn;
+    p->connected = false;
+    subject[0] = '\0';
+    CHECK_INT(quicpro_client_connect(p->client, host, p->port, NULL, &conn), ==, 0);
+    CHECK(pair_until(p, &p->connected));
+    CHECK_INT(quicpro_conn_get_peer_subject(p->client_loop, conn, subject, 64), ==, 0);
+}
+
+/* A pair whose client takes whatever is shown, anew for each connection. */
+static void naming_pair(struct pair *p)
+{
+    pair_init(p, "localhost");
+    quicpro_config_set(p->client_config, "verify_peer", "false");
+    quicpro_config_set(p->client_config, "session_tickets", "false");
+    pair_start(p);
+}
+
+static quicpro_config *config_of(const struct identity *id)
+{
+    quicpro_config *config;
+    if (quicpro_config_new(&config) < 0)
+        abort();
+    char *cert = pem_of(id->cert, NULL), *key = pem_of_key(id->key, NULL);
+    quicpro_config_set(config, "cert_data", cert);
+    quicpro_config_set(config, "key_data", key);
+    free(cert), free(key);
+    return config;
+}
+
+static void test_certificates_for_names(void)
+{
+    struct identity one = identity_new(&(struct wanted){.cn = "one"}, NULL);
+    struct identity two = identity_new(&(struct wanted){.cn = "two"}, NULL);
+    quicpro_config *first = config_of(&one), *second = config_of(&two), *none;
+    char subject[64];
+    struct pair p;
+    naming_pair(&p);
+    CHECK_INT(quicpro_config_new(&none), ==, 0);
+    shown_to(&p, "localhost", subject);
+    CHECK(strstr(subject, "CN=localhost") != NULL);
+    CHECK_INT(quicpro_server_add_certificate(p.server, "LocalHost.", first), ==, 0);
+    shown_to(&p, "localhost", subject);
+    CHECK_STR(subject, "CN=one");
+    shown_to(&p, "127.0.0.1", subject); /* asks for no name */
+    CHECK(strstr(subject, "CN=localhost") != NULL);
+    CHECK_INT(quicpro_server_add_certificate(p.server, "localhost", second), ==, 0);
+    shown_to(&p, "localhost", subject);
+    CHECK_STR(subject, "CN=two");
+    const struct {
+        const char *host;
+        const quicpro_config *config;
+        int want;
+        const char *says;
+    } row[] = {
+        {"localhost", none, QUICPRO_ECERT, "cert_file is not set for 'localhost'"},
+        {"fresh.example", none, QUICPRO_ECERT, "cert_file is not set for 'fresh.example'"},
+        {"127.0.0.1", first, QUICPRO_EVALUE, "'127.0.0.1' is an address"},
+        {"a\nb", first, QUICPRO_EVALUE, "'a\\x0ab' is not a host name"},
+        {NULL, first, QUICPRO_EINVAL, ""},
+        {"a", NULL, QUICPRO_EINVAL, ""},
+    };
+    for (size_t i = 0; i < COUNTOF(row); i++) {
+        CHECK_INT(quicpro_server_add_certificate(p.server, row[i].host, row[i].config), ==,
+                  row[i].want);
+        if (!CHECK(strstr(quicpro_loop_error(p.server_loop), row[i].says) != NULL))
+            printf("#   said: %s\n", quicpro_loop_error(p.server_loop));
+    }
+    CHECK_INT(quicpro_server_add_certificate(NULL, "a", first), ==, QUICPRO_EINVAL);
+    shown_to(&p, "localhost", subject);
+    CHECK_STR(subject, "CN=two");
+    CHECK_INT(quicpro_server_reload_tls(p.server), ==, 0); /* forgets none of them */
+    shown_to(&p, "localhost", subject);
+    CHECK_STR(subject, "CN=two");
+    quicpro_config_free(first), quicpro_config_free(second), quicpro_config_free(none);
+    pair_done(&p);
+    identity_done(&one), identity_done(&two);
+}
+
+static void answer(struct pair *p, const quicpro_batch *batch, const quicpro_event *event)
+{
+    (void)batch;
+    if (event->type == QUICPRO_EVENT_REQUEST)
+        CHECK_INT(quicpro_respond(p->server_loop, event->stream, 200, NULL, 0, "x", 1, 1), ==, 0);
+}
+
+static void note_response(struct pair *p, const quicpro_batch *batch, const quicpro_event *event)
+{
+    (void)batch;
+    if (event->type == QUICPRO_EVENT_DATA)
+        *(bool *)p->data = true;
+}
+
+static void test_reload_leaves_connections_alone(void)
+{
+    struct identity next = identity_new(&(struct wanted){.cn = "next"}, NULL);
+    char subject[64];
+    bool answered = false;
+    quicpro_stream stream;
+    struct pair p;
+    naming_pair(&p);
+    p.data = &answered;
+    p.on_server = answer;
+    p.on_client = note_response;
+    CHECK_INT(pair_connect(&p, "127.0.0.1"), ==, 0);
+    CHECK(pair_until(&p, &p.connected));
+    for (int i = 0; i < 3; i++) {
+        if (i == 1) { /* a pair that is none: the old one stays */
+            put_text(p.cert, pem_of(next.cert, NULL));
+            CHECK_INT(quicpro_server_reload_tls(p.server), ==, QUICPRO_ECERT);
+            CHECK(strstr(quicpro_loop_error(p.server_loop), "is not the key of") != NULL);
+        } else {
+            if (i == 2)
+                put_text(p.key, pem_of_key(next.key, NULL));
+            CHECK_INT(quicpro_server_reload_tls(p.server), ==, 0);
+        }
+        shown_to(&p, "localhost", subject);
+        CHECK(strstr(subject, i < 2 ? "CN=localhost" : "CN=next") != NULL);
+        answered = false; /* on the connection from before */
+        CHECK_INT(pair_request(&p, "GET", "/", NULL, 0, 1, NULL, &stream), ==, 0);
+        CHECK(pair_until(&p, &answered));
+        CHECK_INT(p.closed, ==, 0);
+    }
+    CHECK_INT(quicpro_server_reload_tls(NULL), ==, QUICPRO_EINVAL);
+    pair_done(&p);
+    identity_done(&next);
+}
+
+struct watched {
+    int events, error;
+    char text[512];
+    void *user;
+};
+
+static void note_certificates(struct pair *p, const quicpro_batch *batch,
+                              const quicpro_event *event)
+{
+    struct watched *watched = p->data;
+    (void)batch;
+    if (event->type != QUICPRO_EVENT_CERTIFICATES)
+        return;
+    watched->events++;
+    watched->error = event->error;
+    watched->user = event->user;
+    snprintf(watched->text, sizeof(watched->text), "%.*s", (int)event->len,
+             (const char *)event->data);
+}
+
+static void watch_until(struct pair *p, int events)
+{
+    const struct watched *watched = p->data;
+    quicpro_tstamp end = quicpro_now() + PAIR_DEADLINE_S * QUICPRO_SECOND;
+    while (watched->events < events && quicpro_now() < end)
+        pair_step(p);
+    CHECK_INT(watched->events, ==, events);
+}
+
+static void test_files_that_change_are_read_again(void)
+{
+    struct identity next = identity_new(&(struct wanted){.cn = "next"}, NULL);
+    struct watched watched = {0};
+    char subject[64];
+    struct pair p;
+    pair_init(&p, "localhost");
+    quicpro_config_set(p.client_config, "verify_peer", "false");
+    quicpro_config_set(p.client_config, "session_tickets", "false");
+    quicpro_config_set(p.server_config, "tls_watch_ms", "5");
+    p.data = &watched;
+    p.on_server = note_certificates;
+    pair_start(&p);
+    quicpro_server_set_user(p.server, &p);
+    for (int i = 0; i < 5; i++)
+        pair_step(&p);
+    CHECK_INT(watched.events, ==, 0);
+    unlink(p.key); /* gone: the old one stays */
+    watch_until(&p, 1);
+    CHECK_INT(watched.error, ==, QUICPRO_ECERT);
+    CHECK(watched.user == &p);
+    CHECK(strstr(watched.text, "certificates were not reloaded, the old ones stay: key_file: ") !=
+          NULL);
+    shown_to(&p, "localhost", subject);
+    CHECK(strstr(subject, "CN=localhost") != NULL);
+    CHECK_INT(watched.events, ==, 1); /* told once */
+    put_text(p.key, pem_of_key(next.key, NULL));
+    watch_until(&p, 2);
+    CHECK_INT(watched.error, ==, QUICPRO_ECERT); /* half of a pair */
+    put_text(p.cert, pem_of(next.cert, NULL));
+    watch_until(&p, 3);
+    CHECK_INT(watched.error, ==, 0);
+    CHECK_STR(watched.text, "certificates were reloaded");
+    shown_to(&p, "localhost", subject);
+    CHECK_STR(subject, "CN=next");
+    pair_done(&p);
+    identity_done(&next);
+}
+
 int main(void)
 {
     static const struct check_test tests[] = {
-        TEST(test_a_context_for_each_side),
-        TEST(test_certificates_of_peers),
-        TEST(test_a_peer_without_a_certificate),
+        TEST(test_a_context_for_each_side),         TEST(test_certificates_of_peers),
+        TEST(test_a_peer_without_a_certificate),    TEST(test_certificates_for_names),
+        TEST(test_reload_leaves_connections_alone), TEST(test_files_that_change_are_read_again),
     };
     return RUN(tests);
 }

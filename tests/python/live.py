@@ -24,6 +24,7 @@ class Live:
 
     def __init__(self, app: Any, certs: Path, loop: str = "asyncio", **options: Any) -> None:
         options = {"bind": "127.0.0.1:0", "certfile": certs / "cert.pem"} | options
+        options["certs"] = options.pop("names", None)
         self.server = Server(app, keyfile=certs / "key.pem", **options)
         self.graceful_timeout = 0.0
         self.clean: bool | None = None
@@ -59,6 +60,14 @@ class Live:
     def run(self, coroutine: Coroutine[Any, Any, Any]) -> Any:
         """Run a coroutine on the server's loop, and wait for it."""
         return asyncio.run_coroutine_threadsafe(coroutine, self.loop).result(WAIT)
+
+    def call(self, function: Callable[[], Any]) -> Any:
+        """The same for a plain function."""
+
+        async def main() -> Any:
+            return function()
+
+        return self.run(main())
 
     def begin_close(self, graceful_timeout: float = 0.0) -> None:
         self.graceful_timeout = graceful_timeout

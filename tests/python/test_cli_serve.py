@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import gc
+import os
+import signal
 import socket
 import subprocess
 from pathlib import Path
@@ -48,6 +50,73 @@ def test_makes_a_certificate_on_loopback(spawn: Spawn) -> None:
     process.interrupt()
     assert process.wait() == 0
     assert not ca.exists()
+
+
+def copy_pair(source: Path, folder: Path) -> None:
+    for name in ("cert.pem", "key.pem"):
+        (folder / f"{name}.new").write_bytes((source / name).read_bytes())
+        (folder / f"{name}.new").replace(folder / name)
+
+
+def chain_of(url: str) -> bytes:
+    with Client(verify=False) as client, client.stream("GET", url) as response:
+        response.read()
+        return response.peer_certificates[0]
+
+
+def test_sighup_reloads_certificates(
+    spawn: Spawn, certs: Path, other_certs: Path, tmp_path: Path
+) -> None:
+    copy_pair(certs, tmp_path)
+    process, url = serve(spawn, tmp_path, "-v")
+    before = chain_of(url)
+    (tmp_path / "cert.pem").write_text("nothing")
+    process.popen.send_signal(signal.SIGHUP)
+    line = process.wait_line("not reloaded")
+    assert "ERROR" in line and "the old ones stay" in line and "cert.pem" in line
+    assert chain_of(url) == before
+    copy_pair(other_certs, tmp_path)
+    process.popen.send_signal(signal.SIGHUP)
+    process.wait_line("certificates were reloaded")
+    assert chain_of(url) != before
+    process.interrupt()
+    assert process.wait() == 0
+
+
+def test_certificates_are_watched(
+    spawn: Spawn, certs: Path, other_certs: Path, tmp_path: Path
+) -> None:
+    copy_pair(certs, tmp_path)
+    process, url = serve(spawn, tmp_path, "-v", "--reload-certs", "0.01")
+    before = chain_of(url)
+    copy_pair(other_certs, tmp_path)
+    process.wait_line("certificates were reloaded")
+    assert chain_of(url) != before
+
+
+def test_a_certificate_for_a_name(spawn: Spawn, certs: Path, other_certs: Path) -> None:
+    pair = (other_certs / "cert.pem", other_certs / "key.pem")
+    _, url = serve(spawn, certs, "--cert-for", "localhost", *pair)
+    assert chain_of(url) != chain_of(url.replace("127.0.0.1", "localhost"))
+
+
+def test_a_name_that_is_none(quicpro: Quicpro, certs: Path) -> None:
+    pair = (certs / "cert.pem", certs / "key.pem")
+    done = quicpro("serve", "testapp:app", "--bind", "127.0.0.1:0", "--cert-for", "1.2.3.4", *pair)
+    lines = done.stderr.decode().splitlines()
+    assert done.returncode == 3 and "'1.2.3.4' is an address" in lines[-1], lines
+
+
+def test_a_certificate_from_the_environment(spawn: Spawn, certs: Path) -> None:
+    env = {
+        **os.environ,
+        "QUICPRO_CERT_DATA": (certs / "cert.pem").read_text(),
+        "QUICPRO_KEY_DATA": (certs / "key.pem").read_text(),
+    }
+    args = ("serve", "testapp:app", "--app-dir", HERE, "--bind", "127.0.0.1:0")
+    url = spawn(*args, env=env).wait_line("serving").split(" on ")[1].split()[0]
+    with Client(cafile=certs / "ca.pem") as client:
+        assert client.get(url).text == "hello"
 
 
 def test_ctrl_c_lets_requests_finish(spawn: Spawn, certs: Path) -> None:

@@ -1,12 +1,14 @@
 """quicpro._tls and the options of TLS: what each side learns of the other, and what it refuses."""
 
 import json
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from authority import Authority, Identity
-from live import Live, Starter
+from cryptography import x509
+from live import WAIT, Live, Starter
 from quicpro import Client, Config, errors
 from quicpro.aio import AsyncClient
 
@@ -157,6 +159,95 @@ def test_a_key_may_be_encrypted(start: Starter, folder: Path, root: Authority) -
     live = start(certs=folder, config=Config(key_passphrase="secret"))
     with Client(config=trusting(folder)) as client:
         assert client.get(live.url()).content == b"hello"
+
+
+def shown(live: Live) -> str:
+    """The common name of what a server shows to who asks for localhost."""
+    with Client(verify=False) as client:
+        with client.stream("GET", live.url(host="localhost")) as response:
+            response.read()
+            return common_name(response.peer_certificates[0])
+
+
+def common_name(der: bytes) -> str:
+    name = x509.load_der_x509_certificate(der).subject.rfc4514_string()
+    return name.partition("CN=")[2].partition(",")[0]
+
+
+def test_certificates_for_names(
+    start: Starter, folder: Path, root: Authority, tmp_path: Path
+) -> None:
+    pair = root.issue("by name", "localhost").write(tmp_path, "name")
+    live = start(certs=folder, names={"LOCALHOST": pair})
+    assert shown(live) == "by name"
+    with (
+        Client(verify=False) as client,
+        client.stream("GET", live.url()) as response,  # an address asks for no name
+    ):
+        assert common_name(response.peer_certificates[0]) == "server"
+        response.read()
+    other = root.issue("other", "localhost").write(tmp_path, "other")
+    live.call(lambda: live.server.add_certificate("localhost", *other))
+    assert shown(live) == "other"
+    for host, says in (("127.0.0.1", "is an address"), ("*", "a star"), ("bücher.test", "xn--")):
+        with pytest.raises(errors.InvalidValue, match=says):
+            live.call(lambda host=host: live.server.add_certificate(host, *other))
+    with pytest.raises(errors.CertificateError, match="is not the key of"):
+        live.call(lambda: live.server.add_certificate("localhost", other[0], pair[1]))
+    assert shown(live) == "other"
+
+
+def test_a_bad_certificate_for_a_name_stops_the_start(start: Starter, tmp_path: Path) -> None:
+    with pytest.raises(errors.CertificateError, match="cannot read"):
+        start(names={"localhost": (tmp_path / "no.pem", tmp_path / "no.key")})
+
+
+def test_reload(start: Starter, folder: Path, root: Authority) -> None:
+    live = start(certs=folder)
+    new = root.issue("new", "localhost", "127.0.0.1")
+    with Client(config=trusting(folder)) as client:  # stays connected
+        assert client.get(live.url(host="127.0.0.1")).content == b"hello"
+        (folder / "cert.pem").write_bytes(new.pem)
+        with pytest.raises(errors.CertificateError, match="is not the key of"):
+            live.call(live.server.reload_tls)
+        assert shown(live) == "server"
+        (folder / "key.pem").write_bytes(new.key_pem())
+        live.call(live.server.reload_tls)
+        assert shown(live) == "new"
+        with client.stream("GET", live.url()) as response:
+            response.read()
+            assert common_name(response.peer_certificates[0]) == "server"
+    live.close()
+    with pytest.raises(RuntimeError, match="does not run"):
+        live.server.reload_tls()
+
+
+def test_files_are_watched(
+    start: Starter, folder: Path, root: Authority, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", "quicpro.server")
+    live = start(certs=folder, config=Config(tls_watch=0.01))
+    new = root.issue("new", "localhost")
+    (folder / "new.pem").write_bytes(new.pem)
+    (folder / "new.pem").replace(folder / "cert.pem")
+
+    def wait_for(text: str) -> None:
+        end = time.monotonic() + WAIT
+        while not any(text in r.getMessage() for r in caplog.records):
+            assert time.monotonic() < end, caplog.text
+            shown(live)  # every handshake is a chance for the loop, too
+
+    wait_for("certificates were not reloaded, the old ones stay: key_file")
+    assert shown(live) == "server"
+    (folder / "new.key").write_bytes(new.key_pem())
+    (folder / "new.key").replace(folder / "key.pem")
+    wait_for("certificates were reloaded")
+    assert shown(live) == "new"
+
+
+def test_options_of_bytes_are_frozen(server: Live) -> None:
+    with pytest.raises(errors.ConfigFrozen, match="key_data"):
+        server.call(lambda: server.server.set_options(key_data=b"x"))
 
 
 def test_chacha20_alone(start: Starter, certs: Path) -> None:

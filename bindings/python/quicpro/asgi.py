@@ -267,6 +267,7 @@ class ASGIServer:
         self.loop = asyncio.get_running_loop()
         self.driver: LoopDriver
         self.on_drained: Callable[[], None] = lambda: None
+        self.on_certificates: Callable[[int, str], None] = lambda error, text: None
         self.requests: dict[int, Exchange] = {}
         self._peers: dict[int, tuple[tuple[str, int], tuple[str, int]]] = {}
         self._fields: dict[Any, tuple[int, bytes]] = {}
@@ -330,6 +331,8 @@ class ASGIServer:
                 self._tls.pop(words[i + 1], None)
             elif kind == _batch.DRAINED:
                 self.on_drained()
+            elif kind == _batch.CERTIFICATES:
+                self.on_certificates(_batch.error_of(head), _batch.text(words[i + 4], words[i + 5]))
 
     def _on_request(
         self, batch: Batch, conn: int, stream: int, address: int, count: int, fin: int

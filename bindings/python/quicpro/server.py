@@ -8,19 +8,23 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from . import errors
 from ._check import check_loop
 from ._ffi import ffi, lib
 from ._loop import LoopDriver
+from ._options import find
 from .asgi import ASGIApp, ASGIServer, Message
 from .config import Config
 
 __all__ = ["LifespanError", "Server", "parse_bind", "run_event_loop", "serve"]
 
 logger = logging.getLogger("quicpro.server")
+
+CertPair = tuple["str | os.PathLike[str]", "str | os.PathLike[str]"]
+Certs = Mapping[str, CertPair]
 
 
 class LifespanError(errors.QuicproError, RuntimeError):
@@ -37,6 +41,10 @@ def parse_bind(bind: str) -> tuple[str | None, int]:
     if not port.isdigit() or int(port) > 65535 or (":" in host and not host.startswith("[")):
         raise ValueError(f"'{bind}' is not HOST:PORT, such as 127.0.0.1:4433 or [::1]:4433")
     return host.strip("[]") or None, int(port)
+
+
+def _log_certificates(error: int, text: str) -> None:
+    logger.log(logging.ERROR if error else logging.INFO, "%s", text)
 
 
 class Lifespan:
@@ -94,8 +102,9 @@ class Server:
     Args:
         app: an ASGI 3 application.
         bind: "HOST:PORT"; port 0 lets the kernel choose, see `port`.
-        certfile: PEM certificate chain; None: as the configuration says (`cert_file`).
-        keyfile: PEM private key; None: as the configuration says (`key_file`).
+        certfile: certificate chain, PEM or DER; None: as the configuration says (`cert_file`).
+        keyfile: private key, PEM or DER; None: as the configuration says (`key_file`).
+        certs: other certificates by host name or "*.example": {host: (certfile, keyfile)}.
         config: further options; None: those of files and environment (see `Config`).
         root_path: prefix under which the application is mounted.
     """
@@ -107,6 +116,7 @@ class Server:
         *,
         certfile: str | os.PathLike[str] | None = None,
         keyfile: str | os.PathLike[str] | None = None,
+        certs: Certs | None = None,
         config: Config | None = None,
         root_path: str = "",
     ) -> None:
@@ -115,6 +125,7 @@ class Server:
         files = {"cert_file": certfile, "key_file": keyfile}
         given = {key: file for key, file in files.items() if file is not None}
         self._config = (config or Config()).replace(**given)
+        self._certs = dict(certs or {})
         self._root_path = root_path
         self._driver: LoopDriver | None = None
         self._server: Any = None
@@ -133,7 +144,13 @@ class Server:
         """
         config = self._config._override(options, "Server.set_options")
         if self._driver is not None and self._server is not None:
-            changed = [o for o in config.options() if config[o.key] != self._config[o.key]]
+            # Of bytes only their number can be compared: whoever gives some wants them to count.
+            given = {found.key for key in options if (found := find(key)) is not None}
+            changed = [
+                o
+                for o in config.options()
+                if config[o.key] != self._config[o.key] or (o.type == "bytes" and o.key in given)
+            ]
             for option in changed:
                 if not option.live:
                     raise errors.ConfigFrozen(
@@ -163,14 +180,18 @@ class Server:
         )
         self._drained = asyncio.Event()
         asgi.on_drained = self._drained.set
+        asgi.on_certificates = _log_certificates
         driver = self._driver = asgi.driver = LoopDriver(self._config, asgi.on_batch)
         try:
             ret = ffi.new("quicpro_server **")
             check_loop(lib.quicpro_server_new(ret, driver.ptr, self._config._struct), driver.ptr)
             self._server = ret[0]
+            for name, pair in self._certs.items():
+                self._add_certificate(name, pair)
             self._lifespan = Lifespan(self._app, asgi.state)
             await self._lifespan.startup()
             host = ffi.NULL if self._host is None else self._host.encode()
+            driver.schedule_flush()  # sets the timer of tls_watch_ms
             try:
                 self.port = check_loop(
                     lib.quicpro_server_listen(self._server, host, self._wanted_port), driver.ptr
@@ -182,6 +203,49 @@ class Server:
         except BaseException:
             self._free()
             raise
+
+    def _add_certificate(self, host: str, pair: CertPair) -> None:
+        assert self._driver is not None
+        cert, key = pair
+        # The main certificate's bytes must not meet these files.
+        config = self._config.replace(
+            cert_file=cert, key_file=key, cert_data=b"", key_data=b"", ocsp_file=""
+        )
+        name = host.encode("ascii", "backslashreplace")
+        check_loop(
+            lib.quicpro_server_add_certificate(self._server, name, config._struct),
+            self._driver.ptr,
+        )
+
+    def add_certificate(
+        self, host: str, certfile: str | os.PathLike[str], keyfile: str | os.PathLike[str]
+    ) -> None:
+        """Show clients that ask for a name a certificate of its own, also while the server runs.
+
+        Args:
+            host: a host name in ASCII (xn-- for other scripts), or "*.example" for all names of one
+                label more.
+            certfile: certificate chain, PEM or DER.
+            keyfile: its private key; `key_passphrase` is that of the configuration.
+
+        Raises:
+            CertificateError: certificate or key cannot be used. Nothing has changed.
+            InvalidValue: `host` is not a host name.
+        """
+        if self._server is not None:
+            self._add_certificate(host, (certfile, keyfile))
+        self._certs[host] = (certfile, keyfile)
+
+    def reload_tls(self) -> None:
+        """Read all certificates, keys and authorities again, for handshakes from now on.
+
+        Raises:
+            CertificateError: something cannot be used; the old ones stay.
+            RuntimeError: the server does not run.
+        """
+        if self._server is None or self._driver is None:
+            raise RuntimeError("the server does not run")
+        check_loop(lib.quicpro_server_reload_tls(self._server), self._driver.ptr)
 
     def connections(self) -> int:
         """Connections open now."""
@@ -284,11 +348,19 @@ async def _serve(
     def on_signal() -> None:
         (again if stop.is_set() else stop).set()
 
+    def on_hangup() -> None:
+        try:
+            server.reload_tls()
+        except errors.QuicproError as e:
+            _log_certificates(e.code, f"certificates were not reloaded, the old ones stay: {e}")
+        else:
+            _log_certificates(0, "certificates were reloaded")
+
     await server.start()
-    signals = (signal.SIGINT, signal.SIGTERM)
+    handlers = {signal.SIGINT: on_signal, signal.SIGTERM: on_signal, signal.SIGHUP: on_hangup}
     with contextlib.suppress(NotImplementedError, RuntimeError, ValueError):
-        for number in signals:  # only the main thread may
-            loop.add_signal_handler(number, on_signal)
+        for number, handler in handlers.items():  # only the main thread may
+            loop.add_signal_handler(number, handler)
     try:
         if on_start is not None:
             on_start(server)
@@ -309,7 +381,7 @@ async def _serve(
     finally:
         await server.abort()
         with contextlib.suppress(NotImplementedError, RuntimeError, ValueError):
-            for number in signals:
+            for number in handlers:
                 loop.remove_signal_handler(number)
 
 
@@ -319,6 +391,7 @@ def serve(
     *,
     certfile: str | os.PathLike[str] | None = None,
     keyfile: str | os.PathLike[str] | None = None,
+    certs: Certs | None = None,
     config: Config | None = None,
     graceful_timeout: float = 30.0,
     loop: str = "auto",
@@ -326,13 +399,15 @@ def serve(
     on_start: Callable[[Server], None] | None = None,
     on_stop: Callable[[Server], None] | None = None,
 ) -> None:
-    """Serve an ASGI application until SIGINT or SIGTERM; a second signal does not wait.
+    """Serve an ASGI application until SIGINT or SIGTERM; a second signal does not wait. SIGHUP
+    reads certificates again.
 
     Args:
         app: an ASGI 3 application (`http` and `lifespan`).
         bind: "HOST:PORT".
-        certfile: PEM certificate chain; None: as the configuration says (`cert_file`).
-        keyfile: PEM private key; None: as the configuration says (`key_file`).
+        certfile: certificate chain, PEM or DER; None: as the configuration says (`cert_file`).
+        keyfile: private key, PEM or DER; None: as the configuration says (`key_file`).
+        certs: other certificates by host name or "*.example": {host: (certfile, keyfile)}.
         config: further options; None: those of files and environment (see `Config`).
         graceful_timeout: seconds that open requests get after the first signal.
         loop: "auto", "asyncio" or "uvloop".
@@ -341,6 +416,12 @@ def serve(
         on_stop: called when the first signal came.
     """
     server = Server(
-        app, bind, certfile=certfile, keyfile=keyfile, config=config, root_path=root_path
+        app,
+        bind,
+        certfile=certfile,
+        keyfile=keyfile,
+        certs=certs,
+        config=config,
+        root_path=root_path,
     )
     run_event_loop(lambda: _serve(server, graceful_timeout, on_start, on_stop), loop)

@@ -97,6 +97,7 @@ enum quicpro_event_type {
     QUICPRO_EVENT_WRITABLE = 8,
     QUICPRO_EVENT_GOAWAY = 9,
     QUICPRO_EVENT_DRAINED = 10,
+    QUICPRO_EVENT_CERTIFICATES = 11,
     QUICPRO_EVENT_STREAM = 12,
     QUICPRO_EVENT_READABLE = 13,
     QUICPRO_EVENT_STOPPED = 14,
@@ -166,8 +167,7 @@ typedef struct quicpro_watch {
     int fd;
     int wants;
 } quicpro_watch;
-int quicpro_loop_fds(quicpro_loop *loop, quicpro_watch *ret, size_t max,
-                                 uint64_t *version);
+int quicpro_loop_fds(quicpro_loop *loop, quicpro_watch *ret, size_t max, uint64_t *version);
 int quicpro_loop_wants(const quicpro_loop *loop);
 quicpro_tstamp quicpro_loop_expiry(const quicpro_loop *loop);
 const char *quicpro_loop_backend(const quicpro_loop *loop);
@@ -206,6 +206,9 @@ int quicpro_loop_get_stats(const quicpro_loop *loop, quicpro_loop_stats *stats);
 typedef struct quicpro_server quicpro_server;
 int quicpro_server_new(quicpro_server **ret, quicpro_loop *loop, const quicpro_config *config);
 int quicpro_server_set_option(quicpro_server *server, const char *key, const char *value);
+int quicpro_server_add_certificate(quicpro_server *server, const char *host,
+                                   const quicpro_config *config);
+int quicpro_server_reload_tls(quicpro_server *server);
 void quicpro_server_free(quicpro_server *server);
 int quicpro_server_listen(quicpro_server *server, const char *host, uint16_t port);
 int quicpro_server_listen_fd(quicpro_server *server, int fd);
@@ -259,10 +262,9 @@ typedef struct quicpro_conn_info {
     uint32_t early_data;
 } quicpro_conn_info;
 int quicpro_conn_get_info(quicpro_loop *loop, quicpro_conn conn, quicpro_conn_info *info);
-int quicpro_conn_get_peer_certificate(quicpro_loop *loop, quicpro_conn conn,
-                                                  size_t index, const void **der, size_t *len);
-int quicpro_conn_get_peer_subject(quicpro_loop *loop, quicpro_conn conn, char *out,
-                                              size_t size);
+int quicpro_conn_get_peer_certificate(quicpro_loop *loop, quicpro_conn conn, size_t index,
+                                      const void **der, size_t *len);
+int quicpro_conn_get_peer_subject(quicpro_loop *loop, quicpro_conn conn, char *out, size_t size);
 enum quicpro_op {
     QUICPRO_OP_RESPOND = 1,
     QUICPRO_OP_WRITE = 2,

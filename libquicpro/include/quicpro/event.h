@@ -39,6 +39,10 @@ enum quicpro_event_type {
     QUICPRO_EVENT_GOAWAY = 9,
     /* A server told to shut down has lost its last connection. user: the server's user pointer. */
     QUICPRO_EVENT_DRAINED = 10,
+    /* Files of a server's certificates changed ("tls_watch_ms") and were read anew. error: 0; or
+     * why the old ones stay in use. user: the server's user pointer. data, len: one line of text as
+     * for CLOSED. */
+    QUICPRO_EVENT_CERTIFICATES = 11,
 
     /* Of connections that speak another protocol than HTTP/3 (stream.h): */
     /* The peer opened a stream. QUICPRO_FLAG_UNI: it is for receiving only. */

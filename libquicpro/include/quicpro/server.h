@@ -31,6 +31,25 @@ QUICPRO_API int quicpro_server_new(quicpro_server **ret, quicpro_loop *loop,
 QUICPRO_API int quicpro_server_set_option(quicpro_server *server, const char *key,
                                           const char *value);
 
+/** Gives a server another certificate, for clients that ask for a name (SNI, RFC 6066 section 3).
+ *  Clients that ask for none of its names, or for no name, are shown the one the server was made
+ *  with. Counts for handshakes from now on; a name that has a certificate gets the new one.
+ *  @param host    a host name in ASCII, or "*.example" for all names of one label more, for which
+ *                 there is none of their own; borrowed for the call
+ *  @param config  "cert_*", "key_*" and "ocsp_file" count; borrowed for the call
+ *  @return 0; QUICPRO_EVALUE: host is not a name; QUICPRO_ECERT as quicpro_server_new();
+ *          QUICPRO_EINVAL; QUICPRO_ENOMEM. Whatever failed changed nothing.
+ *  @since 0.1 */
+QUICPRO_API int quicpro_server_add_certificate(quicpro_server *server, const char *host,
+                                               const quicpro_config *config);
+
+/** Reads the files of all certificates, keys, authorities and OCSP responses again, for handshakes
+ *  from now on; connections keep what they have.
+ *  @return 0; an error of quicpro_server_new(): the old ones stay in use, and quicpro_loop_error()
+ *          says what is wrong with the new ones
+ *  @since 0.1 */
+QUICPRO_API int quicpro_server_reload_tls(quicpro_server *server);
+
 /** Ends a server; its connections are closed with H3_NO_ERROR, without waiting for requests.
  *  @param server  may be NULL @since 0.1 */
 QUICPRO_API void quicpro_server_free(quicpro_server *server);
@@ -55,7 +74,7 @@ QUICPRO_API void quicpro_server_shutdown(quicpro_server *server);
 /** Closes every connection now with H3_NO_ERROR, requests or not. @since 0.1 */
 QUICPRO_API void quicpro_server_abort(quicpro_server *server);
 
-/** @param user  handed out in QUICPRO_EVENT_DRAINED @since 0.1 */
+/** @param user  handed out in QUICPRO_EVENT_DRAINED and QUICPRO_EVENT_CERTIFICATES @since 0.1 */
 QUICPRO_API void quicpro_server_set_user(quicpro_server *server, void *user);
 
 /** Connections open now. @since 0.1 */

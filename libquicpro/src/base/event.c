@@ -88,6 +88,7 @@ const char *quicpro_event_name(unsigned type)
         NAME_CASE(WRITABLE);
         NAME_CASE(GOAWAY);
         NAME_CASE(DRAINED);
+        NAME_CASE(CERTIFICATES);
         NAME_CASE(STREAM);
         NAME_CASE(READABLE);
         NAME_CASE(STOPPED);

@@ -38,6 +38,8 @@
     D(key_passphrase, tls, "what an encrypted private key is encrypted with")                      \
     S(ocsp_file, tls, "", FROZEN,                                                                  \
       "server: OCSP response in DER to staple, while it is not stale (RFC 6960)")                  \
+    U(tls_watch_ms, tls, "ms", 0, 86400000, 0, FROZEN,                                             \
+      "server: look this often whether files of certificates changed, and reload them; 0: never")  \
     S(ca_file, tls, "", FROZEN,                                                                    \
       "authorities to trust, PEM or DER; a client without any ca_ trusts the system's")            \
     D(ca_data, tls, "more of them as bytes, instead of a file")                                    \

@@ -44,6 +44,7 @@ int qp_endpoint_init(struct qp_endpoint *endpoint, struct quicpro_loop *loop,
     qp_app_options(endpoint);
     endpoint->next = loop->endpoints;
     loop->endpoints = endpoint;
+    qp_certs_watch(endpoint, qp_loop_now(loop));
     return 0;
 }
 
@@ -105,6 +106,7 @@ void qp_endpoint_done(struct qp_endpoint *endpoint)
     qp_conn_factory_done(&endpoint->factory);
     qp_guard_done(&endpoint->guard);
     qp_resume_done(endpoint);
+    qp_certs_done(&endpoint->certs);
     qp_options_done(&endpoint->options);
 }
 

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "loop/certs.h"
 #include "os/clock.h"
 #include "os/random.h"
 
@@ -64,6 +65,7 @@ int quicpro_loop_new(quicpro_loop **ret, const quicpro_config *config)
     qp_random(&loop->cid_layout.k, 1);
     loop->resolver = &qp_resolver_system;
     loop->dirty_tail = &loop->dirty;
+    loop->certs_at = QUICPRO_FOREVER;
     qp_batch_init(&loop->batch);
     qp_batch_init(&loop->handed);
     loop->batch.serial = 1;
@@ -164,6 +166,8 @@ int quicpro_loop_run(quicpro_loop *loop, size_t budget, const quicpro_batch **re
     loop->again = false;
     receive_all(loop, now, budget);
     run_timers(loop, now);
+    if (loop->certs_at <= now)
+        qp_certs_look(loop, now);
     if (loop->resolving != 0)
         poll_resolvers(loop, now);
     for (struct qp_link *link = loop->dirty; link != NULL; link = link->next_dirty)
@@ -197,7 +201,10 @@ int quicpro_loop_flush(quicpro_loop *loop)
     if (qp_batch_count(&loop->batch) != 0)
         loop->again = true;
     const struct qp_timer *first = qp_heap_first(&loop->timers);
-    loop->udp->arm(loop->poller, loop->again ? 0 : first == NULL ? QUICPRO_FOREVER : first->at);
+    quicpro_tstamp at = first == NULL ? QUICPRO_FOREVER : first->at;
+    if (loop->certs_at < at)
+        at = loop->certs_at;
+    loop->udp->arm(loop->poller, loop->again ? 0 : at);
     return 0;
 }
 

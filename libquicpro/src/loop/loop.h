@@ -46,6 +46,14 @@ struct qp_port {
     struct qp_addr left_local, left_peer;
 };
 
+/* What a server's TLS context is made from besides its options (certs.c). */
+struct qp_certs {
+    struct qp_host *host; /* certificates for names */
+    size_t count;
+    uint64_t mark;          /* of the files when they were read */
+    quicpro_tstamp look_at; /* when to look at them again */
+};
+
 struct qp_endpoint {
     struct quicpro_loop *loop;
     struct qp_endpoint *next;
@@ -55,6 +63,7 @@ struct qp_endpoint {
     struct qp_conn_factory factory;
     struct qp_guard guard;
     struct qp_resume resume;
+    struct qp_certs certs;
     struct qp_port *ports;
     void *user;
     size_t open, handshakes; /* links not reported closed; of these, not established */
@@ -134,7 +143,8 @@ struct quicpro_loop {
     struct qp_endpoint *endpoints;
     struct qp_link *dirty, **dirty_tail;
     size_t resolving;
-    uint8_t *out; /* QP_OUT_BYTES, where packets are made */
+    uint8_t *out;            /* QP_OUT_BYTES, where packets are made */
+    quicpro_tstamp certs_at; /* the first look_at of its servers */
     struct qp_cid_layout cid_layout;
     quicpro_tstamp now; /* when run or flush began */
     bool again;         /* run has work although nothing is ready */

@@ -3,6 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "loop/certs.h"
+
 struct quicpro_server {
     struct qp_endpoint endpoint;
 };
@@ -26,6 +28,19 @@ int quicpro_server_new(quicpro_server **ret, quicpro_loop *loop, const quicpro_c
 int quicpro_server_set_option(quicpro_server *server, const char *key, const char *value)
 {
     return server == NULL ? QUICPRO_EINVAL : qp_endpoint_set_option(&server->endpoint, key, value);
+}
+
+int quicpro_server_add_certificate(quicpro_server *server, const char *host,
+                                   const quicpro_config *config)
+{
+    if (server == NULL || host == NULL || config == NULL)
+        return QUICPRO_EINVAL;
+    return qp_certs_add(&server->endpoint, host, config);
+}
+
+int quicpro_server_reload_tls(quicpro_server *server)
+{
+    return server == NULL ? QUICPRO_EINVAL : qp_certs_reload(&server->endpoint);
 }
 
 void quicpro_server_free(quicpro_server *server)

@@ -63,8 +63,26 @@ def is_loopback(host: str | None) -> bool:
     metavar="HOST:PORT",
     help="Where to listen (UDP). Port 0: any.",
 )
-@click.option("--certfile", type=click.Path(), help="PEM certificate chain.")
-@click.option("--keyfile", type=click.Path(), help="PEM private key, not encrypted.")
+@click.option("--certfile", type=click.Path(), help="Certificate chain, PEM or DER.")
+@click.option(
+    "--keyfile",
+    type=click.Path(),
+    help="Private key, PEM or DER; QUICPRO_KEY_PASSPHRASE decrypts it.",
+)
+@click.option(
+    "--cert-for",
+    "certs",
+    type=(str, click.Path(), click.Path()),
+    multiple=True,
+    metavar="HOST CERTFILE KEYFILE",
+    help="Another certificate, for clients that ask for HOST or '*.example'; may be repeated.",
+)
+@click.option(
+    "--reload-certs",
+    type=click.FloatRange(0),
+    metavar="SECONDS",
+    help="Look this often whether certificates changed, and reload them. SIGHUP always does.",
+)
 @click.option(
     "--graceful-timeout",
     type=click.FloatRange(0),
@@ -102,6 +120,8 @@ def serve(
     bind: str,
     certfile: str | None,
     keyfile: str | None,
+    certs: tuple[tuple[str, str, str], ...],
+    reload_certs: float | None,
     graceful_timeout: float,
     loop: str,
     app_dir: str,
@@ -122,12 +142,15 @@ def serve(
         host, _ = parse_bind(bind)
     except ValueError as e:
         fail(e, WRONG_USE)
-    config = load_config(config_file, options, cert_file=certfile, key_file=keyfile)
+    config = load_config(
+        config_file, options, cert_file=certfile, key_file=keyfile, tls_watch=reload_certs
+    )
     certfile, keyfile = config["cert_file"] or None, config["key_file"] or None
-    if (certfile is None) != (keyfile is None):
+    in_memory = bool(config["cert_data"] or config["key_data"])
+    if not in_memory and (certfile is None) != (keyfile is None):
         fail("--certfile and --keyfile belong together (cert_file, key_file)", WRONG_USE)
     temporary: tempfile.TemporaryDirectory[str] | None = None
-    if certfile is None or keyfile is None:
+    if not in_memory and (certfile is None or keyfile is None):
         if not is_loopback(host):
             fail(
                 "a certificate is needed to listen beyond loopback: --certfile and --keyfile "
@@ -169,6 +192,7 @@ def serve(
             bind,
             certfile=certfile,
             keyfile=keyfile,
+            certs={name: (cert, key) for name, cert, key in certs},
             config=config,
             graceful_timeout=graceful_timeout,
             loop=loop,
