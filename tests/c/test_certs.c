@@ -246,6 +246,51 @@ static void test_reload_leaves_connections_alone(void)
     identity_done(&next);
 }
 
+static void resumed_by(struct pair *p, bool want)
+{
+    quicpro_conn_info info = {.size = sizeof(info)};
+    bool answered = false;
+    quicpro_stream stream;
+    p->connected = false;
+    p->data = &answered;
+    CHECK_INT(pair_connect(p, "127.0.0.1"), ==, 0);
+    CHECK(pair_until(p, &p->connected));
+    CHECK_INT(quicpro_conn_get_info(p->client_loop, p->conn, &info), ==, 0);
+    CHECK_INT(info.resumed, ==, want);
+    /* An answer comes behind the ticket. */
+    CHECK_INT(pair_request(p, "GET", "/", NULL, 0, 1, NULL, &stream), ==, 0);
+    CHECK(pair_until(p, &answered));
+}
+
+/* Ticket keys outlive a reload; what a ticket stands for may not: once clients must prove who they
+ * are to another authority, those who did not get nothing by one. */
+static void test_tickets_after_a_reload(void)
+{
+    struct identity root = identity_new(&(struct wanted){.cn = "root", .ca = true}, NULL);
+    struct identity other = identity_new(&(struct wanted){.cn = "root", .ca = true}, NULL);
+    char ca[96];
+    struct pair p;
+    pair_init(&p, "localhost");
+    snprintf(ca, sizeof(ca), "%s/clients.pem", p.dir);
+    put_text(ca, pem_of(root.cert, NULL));
+    quicpro_config_set(p.server_config, "client_auth", "optional");
+    quicpro_config_set(p.server_config, "ca_file", ca);
+    p.on_server = answer;
+    p.on_client = note_response;
+    pair_start(&p);
+    resumed_by(&p, false);
+    resumed_by(&p, true);
+    CHECK_INT(quicpro_server_reload_tls(p.server), ==, 0);
+    resumed_by(&p, true);
+    put_text(ca, pem_of(other.cert, NULL));
+    CHECK_INT(quicpro_server_reload_tls(p.server), ==, 0);
+    resumed_by(&p, false);
+    resumed_by(&p, true);
+    unlink(ca);
+    pair_done(&p);
+    identity_done(&root), identity_done(&other);
+}
+
 struct watched {
     int events, error;
     char text[512];
@@ -317,9 +362,10 @@ static void test_files_that_change_are_read_again(void)
 int main(void)
 {
     static const struct check_test tests[] = {
-        TEST(test_a_context_for_each_side),         TEST(test_certificates_of_peers),
-        TEST(test_a_peer_without_a_certificate),    TEST(test_certificates_for_names),
-        TEST(test_reload_leaves_connections_alone), TEST(test_files_that_change_are_read_again),
+        TEST(test_a_context_for_each_side),          TEST(test_certificates_of_peers),
+        TEST(test_a_peer_without_a_certificate),     TEST(test_certificates_for_names),
+        TEST(test_reload_leaves_connections_alone),  TEST(test_tickets_after_a_reload),
+        TEST(test_files_that_change_are_read_again),
     };
     return RUN(tests);
 }

@@ -53,7 +53,7 @@ static void test_policy_tells_ways_of_verifying_apart(void)
         {"keylog_file", "/k", false},  {"ticket_lifetime_sec", "60", false},
         {"verify_depth", "3", true},   {"ca_path", "/ca", true},
         {"pins", "sha256/x", true},    {"ca_data", "ca", true},
-        {"gso", "0", false},
+        {"cert_data", "c", true},      {"gso", "0", false},
     };
     struct qp_options options;
     uint8_t plain[32], policy[32];

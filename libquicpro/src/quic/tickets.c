@@ -73,11 +73,7 @@ int qp_tickets_install(struct ssl_ctx_st *ctx, struct qp_tickets *tickets,
         SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF);
         return SSL_CTX_set_num_tickets(ctx, 0) ? 0 : QUICPRO_ENOMEM;
     }
-    /* A session of a server that verified its clients in another way, or not at all, is none. */
-    uint8_t policy[32];
-    qp_tickets_policy(policy, options);
-    if (!SSL_CTX_set_ex_data(ctx, tickets_index(), tickets) ||
-        !SSL_CTX_set_session_id_context(ctx, policy, sizeof(policy)))
+    if (!SSL_CTX_set_ex_data(ctx, tickets_index(), tickets))
         return QUICPRO_ENOMEM;
     SSL_CTX_set_session_psk_dhe_timeout(ctx, (uint32_t)options->ticket_lifetime_sec);
     SSL_CTX_set_tlsext_ticket_key_cb(ctx, seal_or_open);
@@ -218,7 +214,8 @@ void qp_tickets_policy(uint8_t out[32], const struct qp_options *options)
         hash_text(&hash, option->key);
         hash_text(&hash, qp_options_get(options, row, text, sizeof(text)));
     }
-    hash_bytes(&hash, &options->ca_data); /* above only its length counts */
+    hash_bytes(&hash, &options->ca_data);   /* above only their lengths count */
+    hash_bytes(&hash, &options->cert_data); /* who we are is what a session stands for, too */
     SHA256_Final(out, &hash);
 }
 

@@ -247,7 +247,8 @@ static int add_chosen(struct trusted *trusted, const struct qp_tls_args *args)
 enum { NONE, OPTIONAL, REQUIRED }; /* the words of client_auth */
 
 /* A ticket stands for the verification that its session had. With other authorities, pins or rules
- * it must not be worth anything, whoever seals it. */
+ * it must not be worth anything, although the keys of tickets outlive a reload: the hash is over
+ * the certificates themselves, not the names of their files. */
 static int bind_tickets(SSL_CTX *ctx, struct trusted *trusted, const struct qp_tls_args *args)
 {
     const struct qp_options *o = args->options;
@@ -264,7 +265,7 @@ static int init_server(SSL_CTX *ctx, struct trusted *trusted, const struct qp_tl
     const struct qp_options *o = args->options;
     const struct qp_tls_context *context = qp_tls_context_get(ctx);
     if (o->client_auth == NONE)
-        return 0;
+        return bind_tickets(ctx, trusted, args);
     if (!context->verify.chain && context->verify.pins.count == 0)
         return qp_tls_fail(args, QUICPRO_EVALUE,
                            "client_auth: verify_peer is off and pins are not set, so that any "
