@@ -28,6 +28,8 @@ STATUS = [
         "Verification of certificates, host names and addresses, on by default",
         "tests/c/test_client.c",
     ),
+    ("Certificates by name, reloaded while connections go on", "tests/c/test_certs.c"),
+    ("Client certificates, pins, errors that say what is wrong", "tests/c/test_tls_verify.c"),
     ("Graceful shutdown: GOAWAY, open requests finish", "tests/c/test_server.c"),
     ("Both address families raced by real handshakes (RFC 8305)", "tests/c/test_dial.c"),
     ("Retry, stateless reset, limits by prefix: a guarded server", "tests/c/test_guard.c"),

@@ -195,21 +195,25 @@ async def client(
     wait: bool = True,
     qlog: QuicLogger | None = None,
     ticket: SessionTicket | None = None,
+    name: str = "localhost",
+    cert: tuple[str, str] | None = None,
 ) -> AsyncIterator[Client]:
     """A connection, closed at the end; `versions`: the first one is tried first; `chacha20`: no
-    other cipher is offered."""
+    other cipher is offered; `name`: who is asked for; `cert`: what to show, and its key."""
     configuration = QuicConfiguration(
         alpn_protocols=alpn or H3_ALPN,
         idle_timeout=idle,
         max_data=WINDOW,
         max_stream_data=WINDOW,
-        server_name="localhost",
+        server_name=name,
         verify_mode=ssl.CERT_REQUIRED,
         quic_logger=qlog,
         session_ticket=ticket,
     )
     tickets: asyncio.Queue[SessionTicket] = asyncio.Queue()
     configuration.load_verify_locations(ca)
+    if cert is not None:
+        configuration.load_cert_chain(*cert)
     if versions:
         configuration.supported_versions = versions
     if chacha20:

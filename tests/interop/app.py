@@ -133,6 +133,8 @@ async def route(scope: Message, receive: Receive, send: Send) -> None:
         await hold(receive, send)
     elif word == "reset":
         await reset(int(numbers[0]), send)
+    elif word == "tls":
+        await answer(send, json.dumps(scope["extensions"].get("tls")).encode())
     elif word == "seen":
         await answer(send, json.dumps(seen).encode())
     else:

@@ -27,7 +27,9 @@ class Certs:
     expired: Path  # the same, ended yesterday
     elsewhere: Path  # for elsewhere.invalid only
     large: Path  # as cert, with names for some 8 KB: more than fits before an address is validated
-    key: Path  # of all four
+    client: Path  # for clients: CN=interop client
+    other_client: Path  # the same, signed by the other authority
+    key: Path  # of all six leaves
 
 
 def _name(text: str) -> x509.Name:
@@ -67,7 +69,7 @@ def _authority(text: str) -> tuple[x509.Certificate, ec.EllipticCurvePrivateKey]
 def make(folder: Path) -> Certs:
     """Make all certificates in a folder that exists."""
     ca, ca_key = _authority("interop test authority")
-    other_ca, _ = _authority("another authority")
+    other_ca, other_ca_key = _authority("another authority")
     key = ec.generate_private_key(ec.SECP256R1())
     now = datetime.datetime.now(datetime.timezone.utc)
     here: list[x509.GeneralName] = [
@@ -97,7 +99,24 @@ def make(folder: Path) -> Certs:
             .sign(ca_key, hashes.SHA256())
         )
 
+    def client(
+        issuer: x509.Certificate, issuer_key: ec.EllipticCurvePrivateKey
+    ) -> x509.Certificate:
+        return (
+            x509.CertificateBuilder()
+            .subject_name(_name("interop client"))
+            .issuer_name(issuer.subject)
+            .public_key(key.public_key())
+            .serial_number(x509.random_serial_number())
+            .not_valid_before(now - DAY)
+            .not_valid_after(now + DAY)
+            .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CLIENT_AUTH]), critical=False)
+            .sign(issuer_key, hashes.SHA256())
+        )
+
     files = {
+        "client": client(ca, ca_key),
+        "other_client": client(other_ca, other_ca_key),
         "ca": ca,
         "other_ca": other_ca,
         "cert": leaf(here, now + 5 * DAY),

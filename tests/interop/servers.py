@@ -50,6 +50,7 @@ class Options:
     paths: tuple[str, ...] = ()  # that gtlsserver, which serves files, will be asked for
     talkative: bool = False  # gtlsserver says all that it does
     ours: dict[str, object] = field(default_factory=dict)  # options of our library
+    cert_for: list[tuple[str, Path]] = field(default_factory=list)  # quicpro-serve only
 
     def of_library(self) -> list[str]:
         """Arguments for our servers."""
@@ -128,6 +129,7 @@ def quicpro_serve(certs: Certs, options: Options, folder: Path) -> tuple[Process
             sys.executable, "-m", "quicpro", "serve", "interop.app:app",
             "--bind", options.bind(), "--graceful-timeout", "0.5",
             "--certfile", getattr(certs, options.cert), "--keyfile", certs.key,
+            *(a for host, path in options.cert_for for a in ("--cert-for", host, path, certs.key)),
             *options.of_library(),
         ]
     )  # fmt: skip

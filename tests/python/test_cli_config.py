@@ -48,11 +48,11 @@ def test_show_says_where_a_value_came_from(quicpro: Quicpro, tmp_path: Path) -> 
 
 
 def test_bytes_are_not_shown(quicpro: Quicpro, tmp_path: Path) -> None:
-    first = quicpro("config", env={"QUICPRO_KEY_PASSPHRASE": "secret"})
+    first = quicpro("config", env={"QUICPRO_KEY_PASSPHRASE": "hunter"})
     lines = first.stdout.decode().splitlines()
     start, end = "# key_passphrase is set: (6 bytes)", "# environment QUICPRO_KEY_PASSPHRASE"
     assert any(x.startswith(start) and x.endswith(end) for x in lines)
-    assert b"secret" not in first.stdout
+    assert b"hunter" not in first.stdout
     file = tmp_path / "all.toml"
     file.write_bytes(first.stdout)
     assert Config.from_file(file)["key_passphrase"] == ""

@@ -47,14 +47,14 @@ def test_values_are_kept_and_defaults_filled_in() -> None:
 
 
 def test_bytes_are_kept_and_not_shown() -> None:
-    config = Config(key_data=b"se\0cret", key_passphrase="secret")
+    config = Config(key_data=b"hun\0ter", key_passphrase="hunter")
     assert config["key_data"] == "(7 bytes)" and config["key_passphrase"] == "(6 bytes)"
     assert config["cert_data"] == ""
     assert config.replace(gso=False)["key_data"] == "(7 bytes)"
     assert config.replace(key_data=b"")["key_data"] == ""
-    assert "secret" not in repr(config) + str(config.to_dict())
-    locked = Config(key_passphrase="secret", security_allow_config_override=False)
-    assert locked.replace(key_passphrase=b"secret")["key_passphrase"] == "(6 bytes)"
+    assert "hunter" not in repr(config) + str(config.to_dict())
+    locked = Config(key_passphrase="hunter", security_allow_config_override=False)
+    assert locked.replace(key_passphrase=b"hunter")["key_passphrase"] == "(6 bytes)"
     for call in (
         lambda: locked.replace(key_passphrase=b"SECRET"),
         lambda: locked.replace(key_passphrase="SECRET"),
