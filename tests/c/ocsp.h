@@ -64,13 +64,13 @@ static inline uint8_t *ocsp_make(const struct ocsp *o, size_t *len)
 {
     static const uint8_t basic_type[] = {0x2b, 0x06, 0x01, 0x05, 0x05, 0x07, 0x30, 0x01, 0x01};
     static const uint8_t other[] = {0x42};
-    CBB cbb, response, part, bytes, octets, basic, data, list;
+    CBB cbb, response, outer, part, bytes, octets, basic, data, list;
     uint8_t *der;
     if (!CBB_init(&cbb, 512) || !CBB_add_asn1(&cbb, &response, CBS_ASN1_SEQUENCE) ||
         !CBB_add_asn1(&response, &part, CBS_ASN1_ENUMERATED) ||
         !CBB_add_u8(&part, (uint8_t)o->response_status) ||
-        !CBB_add_asn1(&response, &part, CBS_ASN1_CONTEXT_SPECIFIC | CBS_ASN1_CONSTRUCTED | 0) ||
-        !CBB_add_asn1(&part, &bytes, CBS_ASN1_SEQUENCE) ||
+        !CBB_add_asn1(&response, &outer, CBS_ASN1_CONTEXT_SPECIFIC | CBS_ASN1_CONSTRUCTED | 0) ||
+        !CBB_add_asn1(&outer, &bytes, CBS_ASN1_SEQUENCE) ||
         !CBB_add_asn1(&bytes, &octets, CBS_ASN1_OBJECT) ||
         !CBB_add_bytes(&octets, basic_type, sizeof(basic_type)) ||
         !CBB_add_asn1(&bytes, &octets, CBS_ASN1_OCTETSTRING) ||
