@@ -147,16 +147,19 @@ Opened = Callable[..., Talk]
 
 @pytest.fixture(params=["relay", "tun"])
 def opened(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Opened]:
+    links: list[Link] = []
     talks: list[Talk] = []
 
     def open_(conditions: Conditions, **kwargs: Any) -> Talk:
-        talks.append(Talk(open_link(conditions, tmp_path, means=request.param, **kwargs)))
+        links.append(open_link(conditions, tmp_path, means=request.param, **kwargs))
+        talks.append(Talk(links[-1]))
         return talks[-1]
 
     yield open_
     for talk in talks:
         talk.close()
-        talk.link.finish()
+    for link in links:  # also one whose sockets could not be had
+        link.finish()
 
 
 @pytest.mark.parametrize("ipv6", [False, True], ids=["ipv4", "ipv6"])
