@@ -302,7 +302,7 @@ def install(s: Suite) -> None:
             return
         lib = next(Path(prefix).rglob("libquicpro.so.0")).parent
         env = {"PKG_CONFIG_PATH": str(lib / "pkgconfig"), "PKG_CONFIG_SYSROOT_DIR": prefix}
-        for name in ("h3_get", "h3_server"):
+        for name in ("h3_get", "h3_server", "raw_echo"):
             script = (
                 f"cc -Wall -Wextra -Werror examples/c/{name}.c -o {prefix}/{name}"
                 " $(pkg-config --cflags --libs quicpro)"

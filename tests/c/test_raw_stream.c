@@ -248,6 +248,30 @@ static void test_resets_and_stops_carry_codes(void)
     pair_done(&rp.p);
 }
 
+/* The end has arrived, and is not acknowledged yet: its sender may still take all of it back. */
+static void test_a_reset_behind_the_end_is_heard_of(void)
+{
+    static struct raw_pair rp;
+    uint64_t code = 0;
+    int fin;
+    char buf[10];
+    raw_open(&rp, NULL, 0);
+    for (unsigned round = 0; round < 2; round++) {
+        quicpro_stream mine = raw_send(&rp, false, 1, "abc", 3, 1);
+        raw_until(&rp, true, QUICPRO_EVENT_READABLE, 2 * round + 1);
+        quicpro_stream theirs = rp.server.stream[2 * round];
+        if (round == 1) /* a part of it was read */
+            CHECK_INT(quicpro_stream_read(rp.p.server_loop, theirs, buf, 1, &fin, NULL), ==, 1);
+        CHECK_INT(quicpro_stream_reset(rp.p.client_loop, mine, 21 + round), ==, 0);
+        raw_send(&rp, false, 0, "x", 1, 1); /* tells when the reset is there */
+        raw_until(&rp, true, QUICPRO_EVENT_STREAM, 2 * round + 2);
+        CHECK_INT(quicpro_stream_read(rp.p.server_loop, theirs, buf, sizeof(buf), &fin, &code), ==,
+                  QUICPRO_ERESET);
+        CHECK_U64(code, ==, 21 + round);
+    }
+    pair_done(&rp.p);
+}
+
 static void test_what_a_direction_does_not_do(void)
 {
     static struct raw_pair rp;
@@ -358,10 +382,15 @@ static void test_refused_streams_leave_their_places(void)
 }
 
 static const struct check_test tests[] = {
-    TEST(test_bytes_travel_both_ways),       TEST(test_one_direction_ends_before_the_other),
-    TEST(test_readable_is_told_once),        TEST(test_a_mebibyte_each_way),
-    TEST(test_resets_and_stops_carry_codes), TEST(test_what_a_direction_does_not_do),
-    TEST(test_priorities_order_what_waits),  TEST(test_refused_streams_leave_their_places),
+    TEST(test_bytes_travel_both_ways),
+    TEST(test_one_direction_ends_before_the_other),
+    TEST(test_readable_is_told_once),
+    TEST(test_a_mebibyte_each_way),
+    TEST(test_resets_and_stops_carry_codes),
+    TEST(test_a_reset_behind_the_end_is_heard_of),
+    TEST(test_what_a_direction_does_not_do),
+    TEST(test_priorities_order_what_waits),
+    TEST(test_refused_streams_leave_their_places),
 };
 
 int main(void)
