@@ -118,12 +118,26 @@ static void test_out_of_memory(void)
     qp_arena_done(&arena);
 }
 
+static void test_wipe(void)
+{
+    uint8_t data[100];
+    memset(data, 7, sizeof(data));
+    qp_wipe(data + 1, 98);
+    CHECK(data[0] == 7 && data[99] == 7);
+    for (size_t i = 1; i < 99; i++)
+        CHECK_U64(data[i], ==, 0);
+}
+
 int main(void)
 {
     static const struct check_test tests[] = {
-        TEST(test_buf_grows_and_keeps_its_bytes), TEST(test_buf_reserve),
-        TEST(test_arena_pointers_stay),           TEST(test_arena_reserve_takes_nothing),
-        TEST(test_arena_reset_reuses_blocks),     TEST(test_out_of_memory),
+        TEST(test_buf_grows_and_keeps_its_bytes),
+        TEST(test_buf_reserve),
+        TEST(test_arena_pointers_stay),
+        TEST(test_arena_reserve_takes_nothing),
+        TEST(test_arena_reset_reuses_blocks),
+        TEST(test_out_of_memory),
+        TEST(test_wipe),
     };
     return RUN(tests);
 }

@@ -57,22 +57,11 @@ static void test_what_is_no_file(void)
     rmdir(path);
 }
 
-static void test_wipe(void)
-{
-    uint8_t data[100];
-    memset(data, 7, sizeof(data));
-    qp_secret_wipe(data + 1, 98);
-    CHECK(data[0] == 7 && data[99] == 7);
-    for (size_t i = 1; i < 99; i++)
-        CHECK_U64(data[i], ==, 0);
-}
-
 int main(void)
 {
     static const struct check_test tests[] = {
         TEST(test_files),
         TEST(test_what_is_no_file),
-        TEST(test_wipe),
     };
     return RUN(tests);
 }

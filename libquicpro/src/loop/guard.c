@@ -25,7 +25,7 @@ int qp_guard_init(struct qp_guard *guard, struct qp_endpoint *endpoint)
                             : len == -EINVAL ? "no plain file of 32 to 4096 bytes"
                                              : quicpro_strerror(len));
     qp_secret_extract(guard->secret, bytes, (size_t)len);
-    qp_secret_wipe(bytes, sizeof(bytes));
+    qp_wipe(bytes, sizeof(bytes));
     qp_secret_derive(guard->reset_key, guard->secret, "stateless reset", 0);
     qp_random(key, sizeof(key));
     qp_tally_init(&guard->neighbours, key);
@@ -35,7 +35,7 @@ int qp_guard_init(struct qp_guard *guard, struct qp_endpoint *endpoint)
 void qp_guard_done(struct qp_guard *guard)
 {
     qp_tally_done(&guard->neighbours);
-    qp_secret_wipe(guard, sizeof(*guard));
+    qp_wipe(guard, sizeof(*guard));
 }
 
 /* Keys follow from the secret and the hour, so that workers with the same secret have the same. */
@@ -49,7 +49,7 @@ static void rotate(struct qp_guard *guard, quicpro_tstamp now)
         qp_secret_derive(key, guard->secret, "retry", p);
         qp_retry_rotate(&guard->retry_keys, key, (uint8_t)p);
     }
-    qp_secret_wipe(key, sizeof(key));
+    qp_wipe(key, sizeof(key));
     guard->rotate_at = (period + 1) * QP_GUARD_ROTATION;
 }
 

@@ -2,7 +2,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -34,10 +33,4 @@ int qp_secret_read(uint8_t out[QP_SECRET_FILE_MAX], const char *path)
     }
     close(fd);
     return size;
-}
-
-void qp_secret_wipe(void *data, size_t len)
-{
-    memset(data, 0, len);
-    __asm__ volatile("" : : "r"(data) : "memory");
 }

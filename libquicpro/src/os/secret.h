@@ -2,7 +2,6 @@
 #ifndef QP_OS_SECRET_H
 #define QP_OS_SECRET_H
 
-#include <stddef.h>
 #include <stdint.h>
 
 enum { QP_SECRET_FILE_MIN = 32, QP_SECRET_FILE_MAX = 4096 }; /* bytes */
@@ -11,7 +10,5 @@ enum { QP_SECRET_FILE_MIN = 32, QP_SECRET_FILE_MAX = 4096 }; /* bytes */
  * mode is found before it is used. The number of bytes; -errno; -EPERM: others may read it;
  * -EINVAL: no plain file, or of another size than QP_SECRET_FILE_MIN to QP_SECRET_FILE_MAX. */
 int qp_secret_read(uint8_t out[QP_SECRET_FILE_MAX], const char *path);
-/* Overwrites what must not stay in memory; the compiler does not leave it out. */
-void qp_secret_wipe(void *data, size_t len);
 
 #endif
