@@ -90,6 +90,30 @@ static void test_dropped_fields_leave_no_trace(void)
     qp_batch_done(&batch);
 }
 
+static void test_user_reaches_only_events_of_the_batch_at_hand(void)
+{
+    struct qp_batch batch;
+    struct qp_batch_places places = {0}, other = {0};
+    int mine, theirs;
+    qp_batch_init(&batch);
+    batch.serial = 1;
+    for (unsigned i = 0; i < 6; i++) {
+        quicpro_event *event =
+            qp_batch_add_at(&batch, QUICPRO_EVENT_DATA, i % 2 == 0 ? &places : &other);
+        event->stream = 10 + i % 2;
+        event->user = &theirs;
+    }
+    CHECK(places.first == 0 && places.last == 4 && other.first == 1 && other.last == 5);
+    qp_batch_set_user(&batch, &places, 10, &mine);
+    const quicpro_event *event = (const quicpro_event *)(const void *)batch.events.data;
+    for (unsigned i = 0; i < 6; i++)
+        CHECK(event[i].user == (i % 2 == 0 ? (void *)&mine : (void *)&theirs));
+    batch.serial = 2; /* the next one: nothing of the stream is in it */
+    qp_batch_set_user(&batch, &places, 10, NULL);
+    CHECK(event[0].user == &mine);
+    qp_batch_done(&batch);
+}
+
 /* A body is read into the arena before it is known how much of it stays; a text made meanwhile
  * must not land on it. */
 static void test_texts_do_not_touch_reserved_data(void)
@@ -153,6 +177,7 @@ int main(void)
         TEST(test_fields_stay_with_their_event),
         TEST(test_dropped_fields_leave_no_trace),
         TEST(test_texts_do_not_touch_reserved_data),
+        TEST(test_user_reaches_only_events_of_the_batch_at_hand),
         TEST(test_only_field_sections_are_sealed),
         TEST(test_out_of_memory),
     };

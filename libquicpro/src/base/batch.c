@@ -61,6 +61,30 @@ quicpro_event *qp_batch_add(struct qp_batch *batch, unsigned type)
     return event;
 }
 
+quicpro_event *qp_batch_add_at(struct qp_batch *batch, unsigned type,
+                               struct qp_batch_places *places)
+{
+    quicpro_event *event = qp_batch_add(batch, type);
+    if (event == NULL)
+        return NULL;
+    places->last = (uint32_t)qp_batch_count(batch) - 1;
+    if (places->serial != batch->serial)
+        places->first = places->last;
+    places->serial = batch->serial;
+    return event;
+}
+
+void qp_batch_set_user(const struct qp_batch *handed, const struct qp_batch_places *places,
+                       quicpro_stream stream, void *user)
+{
+    if (places->serial != handed->serial)
+        return;
+    quicpro_event *event = (quicpro_event *)(void *)handed->events.data;
+    for (uint32_t i = places->first; i <= places->last; i++)
+        if (event[i].stream == stream)
+            event[i].user = user;
+}
+
 quicpro_event *qp_batch_last(struct qp_batch *batch)
 {
     size_t count = qp_batch_count(batch);

@@ -17,12 +17,25 @@ struct qp_batch {
     bool failed;           /* something did not fit into memory */
 };
 
+/* Where the latest events of one stream are, so that a user pointer that is set while the
+ * application looks at a batch reaches those it has not seen yet. All zero: nowhere. */
+struct qp_batch_places {
+    uint64_t serial; /* of the batch they went to */
+    uint32_t first, last;
+};
+
 void qp_batch_init(struct qp_batch *batch);
 void qp_batch_done(struct qp_batch *batch);
 void qp_batch_reset(struct qp_batch *batch);
 size_t qp_batch_count(const struct qp_batch *batch);
 /* A zeroed event behind the last; NULL when out of memory (and `failed` is set). */
 quicpro_event *qp_batch_add(struct qp_batch *batch, unsigned type);
+/* The same, and remembers its place. */
+quicpro_event *qp_batch_add_at(struct qp_batch *batch, unsigned type,
+                               struct qp_batch_places *places);
+/* Sets the user pointer in those events of a stream that are in the batch handed out last. */
+void qp_batch_set_user(const struct qp_batch *handed, const struct qp_batch_places *places,
+                       quicpro_stream stream, void *user);
 /* The last event, or NULL. */
 quicpro_event *qp_batch_last(struct qp_batch *batch);
 /* A field of the field section that is being made. name NULL: name_id is a known name. 0;

@@ -25,10 +25,9 @@ struct qp_h3_stream {
     quicpro_handle handle;
     uint64_t id; /* QUIC stream id; QP_H3_NO_ID while a request waits for one */
     void *user;
-    uint64_t batch_serial;            /* of the batch its latest events went to */
-    uint32_t first_event, last_event; /* their places there */
-    struct qp_queue body;             /* bytes nghttp3 or the transport has not taken */
-    size_t peeked;                    /* of these, bytes nghttp3 holds pointers to */
+    struct qp_batch_places events; /* its latest ones */
+    struct qp_queue body;          /* bytes nghttp3 or the transport has not taken */
+    size_t peeked;                 /* of these, bytes nghttp3 holds pointers to */
     struct qp_buf pending; /* a request's field section while it waits or may be rejected, packed */
     uint32_t pending_fields;
     struct qp_buf section;     /* fields received of a section whose rest is to come, packed */

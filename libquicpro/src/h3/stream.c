@@ -129,30 +129,20 @@ void qp_h3_stream_abort(struct qp_h3_stream *stream, uint64_t code)
 
 quicpro_event *qp_h3_stream_event(struct qp_h3_stream *stream, unsigned type)
 {
-    struct qp_batch *batch = stream->h3->batch;
-    quicpro_event *event = qp_batch_add(batch, type);
+    quicpro_event *event = qp_batch_add_at(stream->h3->batch, type, &stream->events);
     if (event == NULL)
         return NULL;
     event->conn = stream->h3->conn_handle;
     event->stream = stream->handle;
     event->stream_id = stream->id == QP_H3_NO_ID ? 0 : stream->id;
     event->user = stream->user;
-    stream->last_event = (uint32_t)qp_batch_count(batch) - 1;
-    if (stream->batch_serial != batch->serial)
-        stream->first_event = stream->last_event;
-    stream->batch_serial = batch->serial;
     return event;
 }
 
 void qp_h3_stream_set_user(struct qp_h3_stream *stream, void *user, const struct qp_batch *handed)
 {
     stream->user = user;
-    if (stream->batch_serial != handed->serial)
-        return;
-    quicpro_event *event = (quicpro_event *)(void *)handed->events.data;
-    for (uint32_t i = stream->first_event; i <= stream->last_event; i++)
-        if (event[i].stream == stream->handle)
-            event[i].user = user;
+    qp_batch_set_user(handed, &stream->events, stream->handle, user);
 }
 
 void qp_h3_stream_report(struct qp_h3_stream *stream, int error, uint64_t code, bool remote,

@@ -26,10 +26,9 @@ struct qp_raw_stream {
     quicpro_handle handle;
     uint64_t id;
     void *user;
-    uint64_t batch_serial;            /* of the batch its latest events went to */
-    uint32_t first_event, last_event; /* their places there */
-    struct qp_queue queue;            /* bytes the transport has not taken */
-    struct qp_raw_stream *next;       /* in the ring of its urgency, if pending */
+    struct qp_batch_places events; /* its latest ones */
+    struct qp_queue queue;         /* bytes the transport has not taken */
+    struct qp_raw_stream *next;    /* in the ring of its urgency, if pending */
     uint8_t urgency;
     bool incremental;
     bool pending;       /* has something to send that was not refused */

@@ -115,30 +115,20 @@ bool qp_raw_stream_finish_if_done(struct qp_raw_stream *stream)
 
 quicpro_event *qp_raw_stream_event(struct qp_raw_stream *stream, unsigned type)
 {
-    struct qp_batch *batch = stream->raw->batch;
-    quicpro_event *event = qp_batch_add(batch, type);
+    quicpro_event *event = qp_batch_add_at(stream->raw->batch, type, &stream->events);
     if (event == NULL)
         return NULL;
     event->conn = stream->raw->conn_handle;
     event->stream = stream->handle;
     event->stream_id = stream->id;
     event->user = stream->user;
-    stream->last_event = (uint32_t)qp_batch_count(batch) - 1;
-    if (stream->batch_serial != batch->serial)
-        stream->first_event = stream->last_event;
-    stream->batch_serial = batch->serial;
     return event;
 }
 
 void qp_raw_stream_set_user(struct qp_raw_stream *stream, void *user, const struct qp_batch *handed)
 {
     stream->user = user;
-    if (stream->batch_serial != handed->serial)
-        return;
-    quicpro_event *event = (quicpro_event *)(void *)handed->events.data;
-    for (uint32_t i = stream->first_event; i <= stream->last_event; i++)
-        if (event[i].stream == stream->handle)
-            event[i].user = user;
+    qp_batch_set_user(handed, &stream->events, stream->handle, user);
 }
 
 int qp_raw_open(struct qp_raw *raw, bool bidi, void *user, quicpro_stream *ret)
