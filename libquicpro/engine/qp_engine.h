@@ -229,6 +229,8 @@ size_t qp_engine_scids_left(const qp_engine_conn *conn);
 int qp_engine_new_scid(qp_engine_conn *conn, const uint8_t *scid, size_t len, const uint8_t *token);
 /* Takes the next ID of ours that the peer retired; its length, 0: none. out has 20 bytes. */
 size_t qp_engine_retired_scid(qp_engine_conn *conn, uint8_t *out);
+/* The ID that packets to the peer carry now; its length, 0: none. out has 20 bytes. */
+size_t qp_engine_dcid(const qp_engine_conn *conn, uint8_t *out);
 /* IDs of the peer that no path uses. */
 size_t qp_engine_dcids_left(const qp_engine_conn *conn);
 
@@ -237,8 +239,9 @@ size_t qp_engine_dcids_left(const qp_engine_conn *conn);
 size_t qp_engine_session(const qp_engine_conn *conn, uint8_t *out, size_t cap);
 /* Client, before the first packet. 0; EINVAL: not such bytes; EENGINE */
 int qp_engine_set_session(qp_engine_conn *conn, const uint8_t *data, size_t len);
-/* Writes a qlog (JSON-SEQ), right after the connection was made. title: UTF-8, NUL-terminated. 0;
- * EENGINE */
+/* Writes a qlog (JSON-SEQ), right after the connection was made: a first record about the file, then
+ * events, whose time counts from this call on. title: UTF-8, NUL-terminated. fn gets whole
+ * records. 0; EENGINE */
 int qp_engine_set_qlog(qp_engine_conn *conn, enum qp_engine_qlog_level level, const char *title,
                        qp_engine_write_fn *fn, void *user);
 

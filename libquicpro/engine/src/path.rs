@@ -223,6 +223,19 @@ pub unsafe extern "C" fn qp_engine_new_scid(
 }
 
 #[no_mangle]
+pub unsafe extern "C" fn qp_engine_dcid(conn: *const Conn, out: *mut u8) -> usize {
+    // SAFETY: see above.
+    let conn = unsafe { &*conn };
+    conn.peek(0, |c| {
+        let id = c.destination_id();
+        let len = id.len().min(20);
+        // SAFETY: out has 20 bytes.
+        unsafe { std::ptr::copy_nonoverlapping(id.as_ptr(), out, len) };
+        len
+    })
+}
+
+#[no_mangle]
 pub unsafe extern "C" fn qp_engine_retired_scid(conn: *mut Conn, out: *mut u8) -> usize {
     // SAFETY: see above.
     let conn = unsafe { &mut *conn };

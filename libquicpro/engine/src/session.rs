@@ -39,10 +39,11 @@ pub unsafe extern "C" fn qp_engine_set_session(
 
 type WriteFn = unsafe extern "C" fn(user: *mut c_void, data: *const u8, len: usize);
 
-/// Hands the bytes of a qlog to C.
+/// Hands the records of a qlog to C, each at once: the serializer writes it word by word.
 struct Writer {
     write: WriteFn,
     user: *mut c_void,
+    record: Vec<u8>,
 }
 
 // SAFETY: a connection and its writer stay on one thread at a time; `user` is C's.
@@ -52,8 +53,13 @@ unsafe impl Sync for Writer {}
 
 impl std::io::Write for Writer {
     fn write(&mut self, data: &[u8]) -> std::io::Result<usize> {
-        // SAFETY: the function and its argument belong together, as the caller said.
-        unsafe { (self.write)(self.user, data.as_ptr(), data.len()) };
+        self.record.extend_from_slice(data);
+        // Inside a record, JSON has it escaped.
+        if data.ends_with(b"\n") {
+            // SAFETY: the function and its argument belong together, as the caller said.
+            unsafe { (self.write)(self.user, self.record.as_ptr(), self.record.len()) };
+            self.record.clear();
+        }
         Ok(data.len())
     }
 
@@ -78,7 +84,11 @@ pub unsafe extern "C" fn qp_engine_set_qlog(
         _ => QlogLevel::Extra,
     };
     let title = title.to_string_lossy().into_owned();
-    let writer = Box::new(Writer { write, user });
+    let writer = Box::new(Writer {
+        write,
+        user,
+        record: Vec::new(),
+    });
     conn.guarded(EENGINE, |c| {
         c.set_qlog_with_level(writer, title, String::new(), level);
         0

@@ -45,6 +45,7 @@ const struct qp_engine_ops qp_engine_quiche = {
     .scids_left = qp_engine_scids_left,
     .new_scid = qp_engine_new_scid,
     .retired_scid = qp_engine_retired_scid,
+    .dcid = qp_engine_dcid,
     .dcids_left = qp_engine_dcids_left,
     .session = qp_engine_session,
     .set_session = qp_engine_set_session,

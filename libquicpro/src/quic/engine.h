@@ -41,6 +41,7 @@ struct qp_engine_ops {
     size_t (*scids_left)(const qp_engine_conn *conn);
     int (*new_scid)(qp_engine_conn *conn, const uint8_t *scid, size_t len, const uint8_t *token);
     size_t (*retired_scid)(qp_engine_conn *conn, uint8_t *out);
+    size_t (*dcid)(const qp_engine_conn *conn, uint8_t *out);
     size_t (*dcids_left)(const qp_engine_conn *conn);
     size_t (*session)(const qp_engine_conn *conn, uint8_t *out, size_t cap);
     int (*set_session)(qp_engine_conn *conn, const uint8_t *data, size_t len);
