@@ -185,6 +185,37 @@ static void test_a_mark_changes_with_the_file(void)
     folder_done(&f);
 }
 
+static void test_create_never_takes_what_is_there(void)
+{
+    struct folder f;
+    struct stat facts;
+    char longest[5000];
+    uint8_t *data = NULL;
+    size_t len = 0;
+    folder_init(&f);
+    memset(longest, 'a', sizeof(longest) - 1);
+    longest[sizeof(longest) - 1] = '\0';
+    CHECK_INT(qp_file_create(f.dir, longest), ==, -ENAMETOOLONG);
+    CHECK_INT(qp_file_create("/nonexistent", "file"), ==, -ENOENT);
+    const int fd = qp_file_create(f.dir, "file");
+    CHECK_INT(fd, >=, 0);
+    CHECK(stat(f.path, &facts) == 0 && (facts.st_mode & 0777) == 0600);
+    CHECK_INT(qp_file_create(f.dir, "file"), ==, -EEXIST);
+    CHECK_INT(qp_file_write(fd, (const uint8_t *)"one ", 4), ==, 0);
+    CHECK_INT(qp_file_write(fd, (const uint8_t *)"two", 3), ==, 0);
+    qp_file_append_close(fd);
+    CHECK_INT(qp_file_read(f.path, 100, &data, &len), ==, 0);
+    CHECK(len == 7 && memcmp(data, "one two", 7) == 0);
+    free(data);
+    unlink(f.path);
+    CHECK_INT(symlink("/nonexistent/elsewhere", f.path), ==, 0); /* nor what a link points to */
+    CHECK_INT(qp_file_create(f.dir, "file"), ==, -EEXIST);
+    folder_done(&f);
+    const int full = open("/dev/full", O_WRONLY);
+    CHECK_INT(qp_file_write(full, (const uint8_t *)"x", 1), ==, -ENOSPC);
+    close(full);
+}
+
 int main(void)
 {
     static const struct check_test tests[] = {
@@ -194,6 +225,7 @@ int main(void)
         TEST(test_each_visits_files_in_order),
         TEST(test_append),
         TEST(test_a_mark_changes_with_the_file),
+        TEST(test_create_never_takes_what_is_there),
     };
     return RUN(tests);
 }

@@ -122,6 +122,30 @@ void qp_file_append_close(int fd)
     close(fd);
 }
 
+int qp_file_create(const char *directory, const char *name)
+{
+    char path[PATH_BYTES];
+    const int n = snprintf(path, sizeof(path), "%s/%s", directory, name);
+    if (n < 0 || (size_t)n >= sizeof(path))
+        return -ENAMETOOLONG;
+    const int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    return fd < 0 ? -errno : fd;
+}
+
+int qp_file_write(int fd, const uint8_t *data, size_t len)
+{
+    while (len != 0) {
+        const ssize_t n = write(fd, data, len);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
+            return -errno;
+        data += n;
+        len -= (size_t)n;
+    }
+    return 0;
+}
+
 uint64_t qp_file_mark(const char *path)
 {
     static const uint8_t key[16]; /* nobody gains by files with the same mark */

@@ -21,6 +21,12 @@ int qp_file_append_open(const char *path);
 void qp_file_append(int fd, const char *line, size_t len);
 void qp_file_append_close(int fd);
 
+/* A new file, mode 0600, of a directory; never one that is there. A descriptor for
+ * qp_file_write() and qp_file_append_close(); -EEXIST; -errno */
+int qp_file_create(const char *directory, const char *name);
+/* All of it. 0; -errno */
+int qp_file_write(int fd, const uint8_t *data, size_t len);
+
 /* What becomes another number when a file is written, replaced, or comes and goes; 0 if it cannot
  * be looked at. */
 uint64_t qp_file_mark(const char *path);
