@@ -94,6 +94,7 @@ CHAPTERS = {
     "tls": "Certificates, names, secrets.",
     "quic": "The transport (RFC 9000, RFC 9002).",
     "limits": 'What peers may make us hold. All of it: [design.md](../design.md), "Limits".',
+    "qlog": "What the transport did, for qvis and the like: [qlog.md](../qlog.md).",
     "http3": "HTTP/3 and QPACK (RFC 9114, RFC 9204).",
     "client": "What only clients do.",
     "server": "What only servers do.",

@@ -5,8 +5,8 @@
 
 static bool has_group(const char *group)
 {
-    static const char *const groups[] = {"security", "tls",    "quic",   "limits",
-                                         "http3",    "socket", "client", "server"};
+    static const char *const groups[] = {"security", "tls",    "quic",   "limits", "http3",
+                                         "qlog",     "socket", "client", "server"};
     for (size_t i = 0; i < COUNTOF(groups); i++)
         if (strcmp(groups[i], group) == 0)
             return true;

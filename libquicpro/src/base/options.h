@@ -166,6 +166,26 @@
     S(secret_file, limits, "", FROZEN,                                                             \
       "server: 32 or more random bytes that restarts and workers share; not set: new ones each time")\
                                                                                                    \
+    S(qlog_dir, qlog, "", FROZEN,                                                                  \
+      "write a qlog of each connection into this folder: ODCID_server.sqlog, ODCID_client.sqlog")  \
+    B(qlog_env, qlog, true, FROZEN,                                                                \
+      "let QLOGDIR name that folder; never in setuid programs and locked configurations")          \
+    C(qlog_level, qlog, "core|base|extra", "base", LIVE,                                           \
+      "how much is in it: packets and recovery, also states and data, also what debugs us")        \
+    U(qlog_sample, qlog, "connections", 1, 1000000000, 1, LIVE,                                    \
+      "log one in so many connections, by chance; 1: all of them")                                 \
+    L(qlog_peers, qlog, "", FROZEN,                                                                \
+      "log only peers of these addresses and prefixes, such as 192.0.2.0/24; none: any")           \
+    C(qlog_addresses, qlog, "full|prefix|none", "full", LIVE,                                      \
+      "addresses in it; prefix: /24 of IPv4, /48 of IPv6, no ports")                               \
+    U(qlog_max_bytes, qlog, "bytes", 4096, 1099511627776, 67108864, LIVE,                          \
+      "of one file: a last record says that the rest is left out")                                 \
+    U(qlog_max_files, qlog, "files", 1, 1000000000, 10000, LIVE,                                   \
+      "that a server or client writes; connections after that are not logged")                     \
+    U(qlog_ring_bytes, qlog, "bytes", 0, 67108864, 0, LIVE,                                        \
+      "keep the last so many bytes in memory, write them if the connection ends in an error; 0: "  \
+      "write all")                                                                                 \
+                                                                                                   \
     U(max_field_section_bytes, http3, "bytes", 1024, 1048576, 65536, FROZEN,                       \
       "largest field section accepted (RFC 9114 4.2.2)")                                           \
     U(qpack_max_table_bytes, http3, "bytes", 0, 65536, 4096, FROZEN,                               \
@@ -220,6 +240,7 @@
     A(cc_min_cwnd_packets, min_cwnd_packets)                                                       \
     A(pto_timeout_ms_initial, pto_initial_ms)                                                      \
     A(pto_timeout_ms_max, pto_max_ms)                                                              \
+    A(qlog_path, qlog_dir)                                                                         \
     A(max_sessions, max_connections)
 /* clang-format on */
 

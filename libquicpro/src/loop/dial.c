@@ -56,7 +56,7 @@ static void forget_attempt(struct qp_link *link)
 {
     if (link->conn.impl != NULL) {
         qp_link_forget_cids(link);
-        qp_conn_done(&link->conn);
+        qp_trace_conn_done(link);
     }
     qp_heap_set(&link->loop->timers, &link->timer, QUICPRO_FOREVER);
     if (link->port != NULL)
@@ -134,6 +134,7 @@ static int connect_to(struct qp_link *link, const struct qp_addr *peer, const ch
                         host);
     if (r < 0)
         return r;
+    qp_trace_begin_client(link);
     qp_resume_offer(link);
     r = qp_link_add_cid(link, scid, QP_CID_LEN);
     if (r < 0)

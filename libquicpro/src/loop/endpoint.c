@@ -29,6 +29,8 @@ int qp_endpoint_init(struct qp_endpoint *endpoint, struct quicpro_loop *loop,
     }
     r = qp_guard_init(&endpoint->guard, endpoint);
     if (r == 0)
+        r = qp_tracing_init(endpoint);
+    if (r == 0)
         r = qp_resume_init(endpoint);
     if (r == 0)
         r = qp_resume_install(endpoint, tls);
@@ -37,6 +39,7 @@ int qp_endpoint_init(struct qp_endpoint *endpoint, struct quicpro_loop *loop,
     if (r < 0) {
         qp_tls_free(tls);
         qp_resume_done(endpoint);
+        qp_tracing_done(endpoint);
         qp_options_done(o);
         return r;
     }
@@ -107,6 +110,7 @@ void qp_endpoint_done(struct qp_endpoint *endpoint)
     qp_guard_done(&endpoint->guard);
     qp_resume_done(endpoint);
     qp_certs_done(&endpoint->certs);
+    qp_tracing_done(endpoint);
     qp_options_done(&endpoint->options);
 }
 

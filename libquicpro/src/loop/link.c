@@ -71,7 +71,7 @@ void qp_link_free(struct qp_link *link)
         qp_app_done(link);
         qp_link_forget_cids(link);
         forget_odcid(link);
-        qp_conn_done(&link->conn);
+        qp_trace_conn_done(link);
     }
     qp_heap_set(&loop->timers, &link->timer, QUICPRO_FOREVER);
     qp_dial_stop(link);
@@ -129,6 +129,7 @@ void qp_link_end(struct qp_link *link, const struct qp_conn_close *close)
     if (link->state == QP_LINK_ENDED)
         return;
     qp_dial_stop(link);
+    qp_trace_closed(link, close);
     qp_app_lost(link, close);
     qp_link_uncount(link);
     quicpro_event *event = qp_batch_add(batch, QUICPRO_EVENT_CLOSED);
@@ -167,6 +168,7 @@ static void established(struct qp_link *link)
     link->endpoint->handshakes--;
     qp_guard_leave(link);
     forget_odcid(link);
+    qp_trace_established(link);
     if (!qp_link_start_app(link))
         return;
     event = qp_batch_add(&link->loop->batch, QUICPRO_EVENT_CONNECTED);
@@ -215,6 +217,7 @@ static void report_end(struct qp_link *link, quicpro_tstamp now)
     qp_conn_get_close(&link->conn, &close);
     if (link->handshake_expired)
         close.error = QUICPRO_EHANDSHAKE;
+    qp_trace_closed(link, &close);
     if (!qp_dial_failed(link, &close, now))
         qp_link_end(link, &close);
 }
@@ -361,6 +364,8 @@ bool qp_link_flush(struct qp_link *link, quicpro_tstamp now)
         return false;
     }
     set_timer(link);
+    if (link->conn.qlog != NULL)
+        qp_trace_write(link);
     return more || (end && link->state != QP_LINK_ENDED); /* the next run reports it */
 }
 

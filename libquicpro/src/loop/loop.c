@@ -305,6 +305,12 @@ void quicpro_loop_set_log(quicpro_loop *loop, quicpro_log_fn *fn, void *user, in
     qp_log(&loop->log, QUICPRO_LOG_INFO, "%s", loop->backend);
 }
 
+void quicpro_loop_set_qlog(quicpro_loop *loop, quicpro_qlog_fn *fn, void *user)
+{
+    loop->qlog_fn = fn;
+    loop->qlog_user = user;
+}
+
 const char *quicpro_loop_error(const quicpro_loop *loop)
 {
     return loop->error;
@@ -353,6 +359,8 @@ int quicpro_loop_get_stats(const quicpro_loop *loop, quicpro_loop_stats *stats)
         .spins = loop->spins,
         .busy_poll = busy_poll,
         .datagrams_refused = loop->datagrams_refused,
+        .qlog_files = loop->qlog_files,
+        .qlog_failed = loop->qlog_failed,
     };
     return 0;
 }

@@ -23,6 +23,7 @@
 #include "loop/dial.h"
 #include "loop/guard.h"
 #include "loop/resume.h"
+#include "loop/trace.h"
 #include "os/addr.h"
 #include "os/fork.h"
 #include "os/resolve.h"
@@ -64,6 +65,7 @@ struct qp_endpoint {
     struct qp_guard guard;
     struct qp_resume resume;
     struct qp_certs certs;
+    struct qp_tracing tracing;
     struct qp_port *ports;
     void *user;
     size_t open, handshakes; /* links not reported closed; of these, not established */
@@ -149,10 +151,13 @@ struct quicpro_loop {
     quicpro_tstamp now; /* when run or flush began */
     bool again;         /* run has work although nothing is ready */
     struct qp_log log;
+    quicpro_qlog_fn *qlog_fn; /* NULL: none */
+    void *qlog_user;
     char error[256];
     uint64_t wakeups, datagrams_in, datagrams_out, bytes_in, bytes_out, dropped_in, send_blocked;
     uint64_t connections_made, panics, resets_sent, keys_spent, send_refused, spins;
-    uint64_t datagrams_refused;
+    uint64_t datagrams_refused, qlog_files, qlog_failed;
+    size_t qlogs_open;
     uint64_t admits[QP_ADMIT_KINDS]; /* datagrams of strangers, by what was done with them */
 };
 

@@ -43,6 +43,10 @@ static struct qp_link *accept_link(struct qp_port *port, const struct qp_udp_tra
         memcpy(link->odcid, packet->dcid, packet->dcid_len);
     }
     qp_guard_enter(link, pass->prefix);
+    if (pass->odcid.len != 0)
+        qp_trace_begin(link, pass->odcid.data, pass->odcid.len);
+    else
+        qp_trace_begin(link, packet->dcid, packet->dcid_len);
     qp_link_begin(link, now);
     endpoint->loop->connections_made++;
     return link;

@@ -49,9 +49,10 @@ static int begin_anew(struct qp_link *link)
     const struct qp_engine_ids ids = {.scid = scid, .scid_len = QP_CID_LEN};
     int r = qp_conn_connect(&link->conn, &link->endpoint->factory, &ids, &link->local.sa,
                             &link->peer.sa, link->target->host);
-    if (r == 0)
-        r = qp_link_add_cid(link, scid, QP_CID_LEN);
-    return r;
+    if (r < 0)
+        return r;
+    qp_trace_begin_client(link);
+    return qp_link_add_cid(link, scid, QP_CID_LEN);
 }
 
 bool qp_zero_rtt_rejected(struct qp_link *link, quicpro_tstamp now)
@@ -68,7 +69,7 @@ bool qp_zero_rtt_rejected(struct qp_link *link, quicpro_tstamp now)
     qp_conn_close(&link->conn, false, 0, "early data was rejected");
     qp_link_send(link, LAST_BYTES, now);
     qp_link_forget_cids(link);
-    qp_conn_done(&link->conn);
+    qp_trace_conn_done(link);
     qp_h3_early_rejected(&link->h3);
     link->early_data = QUICPRO_EARLY_REJECTED;
     link->target->early_wanted = false;

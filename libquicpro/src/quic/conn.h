@@ -24,10 +24,11 @@ struct qp_conn {
     qp_engine_conn *impl;
     uint8_t scid[QP_CID_LEN];
     bool server;
-    bool http3;       /* codes of the application are those of RFC 9114 */
-    bool closed_here; /* by qp_conn_close(): no protocol error even if a code was given */
-    int first_error;  /* first QUICPRO_E... of qp_conn_recv(): tells what the engine's code does not
-                       */
+    bool http3;           /* codes of the application are those of RFC 9114 */
+    struct qp_qlog *qlog; /* its owner's; NULL: none is written */
+    bool closed_here;     /* by qp_conn_close(): no protocol error even if a code was given */
+    int first_error; /* first QUICPRO_E... of qp_conn_recv(): tells what the engine's code does not
+                      */
 };
 
 /* How a connection ended. */
