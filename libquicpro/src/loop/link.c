@@ -341,8 +341,10 @@ bool qp_link_flush(struct qp_link *link, quicpro_tstamp now)
     link->release_at = 0;
     more |= send_all(link, burst, link->close_reason == NULL, now);
     link->prompted &= link->release_at != 0; /* else there was nothing to answer */
-    if (link->close_reason != NULL ||
-        (!more && link->release_at == 0 && link->state == QP_LINK_OPEN && qp_app_drained(link))) {
+    /* Not while the kernel takes no more: the closing packet would be lost. */
+    if (link->port->left == NULL &&
+        (link->close_reason != NULL ||
+         (!more && link->release_at == 0 && link->state == QP_LINK_OPEN && qp_app_drained(link)))) {
         const bool app = link->state == QP_LINK_OPEN;
         qp_conn_close(&link->conn, app,
                       !app                         ? 0

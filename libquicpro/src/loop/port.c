@@ -88,6 +88,8 @@ bool qp_port_send(struct qp_port *port, const struct qp_addr *local, const struc
                   const uint8_t *data, size_t len, size_t segment)
 {
     struct quicpro_loop *loop = port->endpoint->loop;
+    if (port->left != NULL) /* the kernel takes no more: lost, as on the wire */
+        return false;
     int64_t n = loop->udp->send(loop->poller, &port->socket, local, peer, data, len, segment);
     if (n < 0) {
         /* This train is lost, as on the wire; loss recovery or the idle timeout see to the rest. */
