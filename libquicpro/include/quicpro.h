@@ -16,6 +16,8 @@
  *         quicpro_loop_flush(loop);
  *     }
  *
+ * Without sockets and clock, for event loops and simulators of one's own: quicpro/sans_io.h.
+ *
  * Three kinds of objects:
  * - what the caller makes (config, loop, server, client, thread) is a pointer, freed by its
  * `_free`, which accepts NULL. Free servers and clients before their loop.
@@ -41,6 +43,7 @@
 #include <quicpro/event.h>
 #include <quicpro/http.h>
 #include <quicpro/loop.h>
+#include <quicpro/sans_io.h>
 #include <quicpro/server.h>
 #include <quicpro/stream.h>
 #include <quicpro/thread.h>

@@ -1,4 +1,5 @@
-/* A server and a client in one process, each on a loop of its own, driven by one thread. */
+/* A server and a client in one process, each on a loop of its own, driven by one thread: over
+ * sockets of the loopback, or, with `net` set before pair_start(), over memory in virtual time. */
 #ifndef PAIR_H
 #define PAIR_H
 
@@ -9,8 +10,9 @@
 #include <unistd.h>
 
 #include "check.h"
+#include "net.h"
 
-enum { PAIR_DEADLINE_S = 60 }; /* only a hang takes this long */
+enum { PAIR_DEADLINE_S = 60 }; /* only a hang takes this long, or a test in virtual time */
 
 struct pair {
     char dir[64], ca[96], cert[96], key[96];
@@ -27,7 +29,8 @@ struct pair {
     uint64_t closed_code, reset_code;
     char closed_text[640];
     bool connected, drained, goaway;
-    void *data; /* the test's */
+    struct net *net; /* the test's; NULL: sockets */
+    void *data;      /* the test's */
 };
 
 static inline void pair_write(const char *path, const char *text)
@@ -59,12 +62,18 @@ static inline void pair_init(struct pair *p, const char *name)
     quicpro_config_set(p->client_config, "ca_file", p->ca);
 }
 
+static inline int pair_loop(struct pair *p, quicpro_loop **ret, const quicpro_config *config)
+{
+    return p->net == NULL ? quicpro_loop_new(ret, config)
+                          : quicpro_loop_new_detached(ret, config, p->net->now);
+}
+
 /* Loops, a server that listens, a client; no connection yet. */
 static inline void pair_start(struct pair *p)
 {
     int port;
-    if (quicpro_loop_new(&p->server_loop, p->server_config) < 0 ||
-        quicpro_loop_new(&p->client_loop, p->client_config) < 0 ||
+    if (pair_loop(p, &p->server_loop, p->server_config) < 0 ||
+        pair_loop(p, &p->client_loop, p->client_config) < 0 ||
         quicpro_server_new(&p->server, p->server_loop, p->server_config) < 0 ||
         quicpro_client_new(&p->client, p->client_loop, p->client_config) < 0 ||
         (port = quicpro_server_listen(p->server, "127.0.0.1", 0)) <= 0)
@@ -80,6 +89,8 @@ static inline void pair_done(struct pair *p)
     quicpro_loop_free(p->server_loop);
     quicpro_config_free(p->client_config);
     quicpro_config_free(p->server_config);
+    if (p->net != NULL)
+        net_done(p->net);
     unlink(p->ca);
     unlink(p->cert);
     unlink(p->key);
@@ -149,32 +160,83 @@ static inline size_t pair_watch(quicpro_loop *loop, struct pollfd *fd, int *time
     return (size_t)n;
 }
 
-/* Flushes both, waits for either, runs both. */
-static inline void pair_step(struct pair *p)
+/* The time that both sides know. */
+static inline quicpro_tstamp pair_now(const struct pair *p)
+{
+    return p->net == NULL ? quicpro_now() : p->net->now;
+}
+
+/* Virtual time: flushes both and says when something happens next; QUICPRO_FOREVER: never. */
+static inline quicpro_tstamp pair_next(struct pair *p)
+{
+    quicpro_loop *const loop[2] = {p->client_loop, p->server_loop};
+    quicpro_tstamp next = QUICPRO_FOREVER;
+    for (int i = 0; i < 2; i++) {
+        if (loop[i] == NULL)
+            continue;
+        quicpro_loop_flush(loop[i]);
+        net_collect(p->net, loop[i], i == 0);
+        if (quicpro_loop_expiry(loop[i]) < next)
+            next = quicpro_loop_expiry(loop[i]);
+    }
+    return p->net->queue != NULL && p->net->queue->at < next ? p->net->queue->at : next;
+}
+
+/* Virtual time: it is now so late; what came by then is received, both run. */
+static inline void pair_at(struct pair *p, quicpro_tstamp now)
+{
+    p->net->now = now;
+    if (p->client_loop != NULL)
+        quicpro_loop_set_now(p->client_loop, now);
+    if (p->server_loop != NULL)
+        quicpro_loop_set_now(p->server_loop, now);
+    net_deliver(p->net, p->client_loop, p->server_loop);
+    pair_run(p, true);
+    pair_run(p, false);
+}
+
+/* Virtual time: so long passes, with all that happens meanwhile. */
+static inline void pair_pass(struct pair *p, quicpro_tstamp span)
+{
+    const quicpro_tstamp end = p->net->now + span;
+    for (quicpro_tstamp next; (next = pair_next(p)) <= end;)
+        pair_at(p, next);
+    pair_at(p, end);
+}
+
+/* Flushes both, waits for either, runs both. False: nothing will ever happen. */
+static inline bool pair_step(struct pair *p)
 {
     static struct pollfd fd[2 * PAIR_FDS];
     int timeout = 1000;
+    if (p->net != NULL) {
+        const quicpro_tstamp next = pair_next(p);
+        if (next != QUICPRO_FOREVER)
+            pair_at(p, next);
+        return next != QUICPRO_FOREVER;
+    }
     size_t n = pair_watch(p->server_loop, fd, &timeout);
     n += pair_watch(p->client_loop, fd + n, &timeout);
     poll(fd, (nfds_t)n, timeout);
     pair_run(p, true);
     pair_run(p, false);
+    return true;
 }
 
 /* Until *done; false after PAIR_DEADLINE_S. */
 static inline bool pair_until(struct pair *p, const bool *done)
 {
-    quicpro_tstamp end = quicpro_now() + PAIR_DEADLINE_S * QUICPRO_SECOND;
-    while (!*done && quicpro_now() < end)
-        pair_step(p);
+    const quicpro_tstamp end = pair_now(p) + PAIR_DEADLINE_S * QUICPRO_SECOND;
+    while (!*done && pair_now(p) < end && pair_step(p))
+        ;
     return *done;
 }
 
 static inline bool pair_until_closed(struct pair *p)
 {
-    quicpro_tstamp end = quicpro_now() + PAIR_DEADLINE_S * QUICPRO_SECOND;
-    while (p->closed == 0 && quicpro_now() < end)
-        pair_step(p);
+    const quicpro_tstamp end = pair_now(p) + PAIR_DEADLINE_S * QUICPRO_SECOND;
+    while (p->closed == 0 && pair_now(p) < end && pair_step(p))
+        ;
     return p->closed != 0;
 }
 

@@ -78,27 +78,30 @@ static inline void raw_on_client(struct pair *p, const quicpro_batch *batch,
 static inline bool raw_until(struct raw_pair *rp, bool server, unsigned type, unsigned times)
 {
     const unsigned *count = &(server ? &rp->server : &rp->client)->count[type];
-    quicpro_tstamp end = quicpro_now() + PAIR_DEADLINE_S * QUICPRO_SECOND;
-    while (*count < times && quicpro_now() < end)
-        pair_step(&rp->p);
+    const quicpro_tstamp end = pair_now(&rp->p) + PAIR_DEADLINE_S * QUICPRO_SECOND;
+    while (*count < times && pair_now(&rp->p) < end && pair_step(&rp->p))
+        ;
     return CHECK_U64(*count, >=, times);
 }
 
 /* Steps until no stream of either side has a handle. */
 static inline bool raw_until_idle(struct raw_pair *rp)
 {
-    quicpro_tstamp end = quicpro_now() + PAIR_DEADLINE_S * QUICPRO_SECOND;
+    const quicpro_tstamp end = pair_now(&rp->p) + PAIR_DEADLINE_S * QUICPRO_SECOND;
     while ((rp->p.client_loop->raw_streams.used != 0 || rp->p.server_loop->raw_streams.used != 0) &&
-           quicpro_now() < end)
-        pair_step(&rp->p);
+           pair_now(&rp->p) < end && pair_step(&rp->p))
+        ;
     return CHECK_U64(rp->p.client_loop->raw_streams.used, ==, 0) &
            CHECK_U64(rp->p.server_loop->raw_streams.used, ==, 0);
 }
 
-static inline void raw_open(struct raw_pair *rp, const struct raw_option *option, size_t options)
+/* Over sockets, or over a network in virtual time. */
+static inline void raw_open_on(struct raw_pair *rp, struct net *net,
+                               const struct raw_option *option, size_t options)
 {
     memset(rp, 0, sizeof(*rp));
     pair_init(&rp->p, "localhost");
+    rp->p.net = net;
     rp->p.data = rp;
     rp->p.on_server = raw_on_server;
     rp->p.on_client = raw_on_client;
@@ -112,6 +115,11 @@ static inline void raw_open(struct raw_pair *rp, const struct raw_option *option
     CHECK_INT(pair_connect(&rp->p, "127.0.0.1"), ==, 0);
     raw_until(rp, false, QUICPRO_EVENT_CONNECTED, 1);
     raw_until(rp, true, QUICPRO_EVENT_CONNECTED, 1);
+}
+
+static inline void raw_open(struct raw_pair *rp, const struct raw_option *option, size_t options)
+{
+    raw_open_on(rp, NULL, option, options);
 }
 
 /* Opens a stream and writes to it. */

@@ -444,7 +444,7 @@ void qp_dial_poll(struct qp_link *link, quicpro_tstamp now)
         settle(link, now);
 }
 
-static int start_lookups(struct qp_link *link)
+static int start_lookups(struct qp_link *link, quicpro_tstamp now)
 {
     struct quicpro_loop *loop = link->loop;
     struct qp_dial *dial = link->dial;
@@ -453,6 +453,12 @@ static int start_lookups(struct qp_link *link)
         if (!dial->race.queue[i].pending)
             continue;
         struct qp_lookup *lookup = &dial->lookup[i];
+        if (loop->resolver == NULL) {
+            qp_detached_look_up(loop, &lookup->result, link->target->host, link->target->port,
+                                i == 0 ? AF_INET : AF_INET6);
+            answer(link, (size_t)i, now);
+            continue;
+        }
         int r =
             loop->resolver->start(&lookup->resolve, link->target->host, link->target->port,
                                   i == 0 ? AF_INET : AF_INET6, loop->udp->wake_fd(loop->poller));
@@ -465,7 +471,7 @@ static int start_lookups(struct qp_link *link)
         lookup->resolve = NULL;
         qp_race_answer(&dial->race, i == 0 ? QP_FAMILY_V4 : QP_FAMILY_V6, NULL, 0, 0);
     }
-    return started > 0 ? 0 : error;
+    return started > 0 ? 0 : error; /* neither: answered already */
 }
 
 int qp_dial_start(struct qp_link *link, struct qp_family_cache *families, quicpro_tstamp now)
@@ -485,9 +491,9 @@ int qp_dial_start(struct qp_link *link, struct qp_family_cache *families, quicpr
     if (!dial->literal) {
         qp_race_init(&dial->race, family, qp_family_get(families, target->host),
                      o->happy_eyeballs_delay_ms * QUICPRO_MILLISECOND);
-        int r = start_lookups(link);
+        int r = start_lookups(link, now);
         if (r == 0)
-            qp_heap_set(&link->loop->timers, &link->timer, qp_dial_due(link));
+            settle(link, now);
         return r;
     }
     const size_t index = literal.sa.sa_family == AF_INET6;

@@ -16,9 +16,11 @@ int qp_endpoint_init(struct qp_endpoint *endpoint, struct quicpro_loop *loop,
     int r = qp_options_copy(o, config);
     if (r < 0)
         return r;
-    r = qp_udp_iface_check(o->iface);
+    r = loop->detached ? (o->iface[0] == '\0' ? 0 : -ENODEV) : qp_udp_iface_check(o->iface);
     if (r < 0) {
-        qp_loop_fail(loop, r, "iface \"%s\": there is no such network interface", o->iface);
+        qp_loop_fail(loop, r, "iface \"%s\": %s", o->iface,
+                     loop->detached ? "a loop without I/O has no network interfaces"
+                                    : "there is no such network interface");
         qp_options_done(o);
         return r;
     }

@@ -24,14 +24,14 @@ int qp_loop_fail(struct quicpro_loop *loop, int error, const char *format, ...)
 
 quicpro_tstamp qp_loop_now(struct quicpro_loop *loop)
 {
-    const quicpro_tstamp now = qp_clock_now();
+    const quicpro_tstamp now = loop->detached ? loop->given : qp_clock_now();
     if (now > loop->now) /* whatever a machine that was moved or woken up says */
         loop->now = now;
     qp_engine_quiche.set_now(loop->now);
     return loop->now;
 }
 
-static bool ours(const quicpro_loop *loop)
+bool qp_loop_is_ours(const quicpro_loop *loop)
 {
     return qp_fork_guard_is_ours(loop->guard);
 }
@@ -48,10 +48,8 @@ static int choose_backend(quicpro_loop *loop)
     return 0;
 }
 
-int quicpro_loop_new(quicpro_loop **ret, const quicpro_config *config)
+int qp_loop_make(quicpro_loop **ret, const quicpro_config *config)
 {
-    if (ret == NULL)
-        return QUICPRO_EINVAL;
     quicpro_loop *loop = calloc(1, sizeof(*loop));
     if (loop == NULL)
         return QUICPRO_ENOMEM;
@@ -78,7 +76,23 @@ int quicpro_loop_new(quicpro_loop **ret, const quicpro_config *config)
     qp_cid_map_init(&loop->cids, key);
     loop->out = malloc(QP_OUT_BYTES);
     loop->guard = qp_fork_guard_new();
-    r = loop->out == NULL || loop->guard == NULL ? QUICPRO_ENOMEM : choose_backend(loop);
+    if (loop->out == NULL || loop->guard == NULL) {
+        quicpro_loop_free(loop);
+        return QUICPRO_ENOMEM;
+    }
+    *ret = loop;
+    return 0;
+}
+
+int quicpro_loop_new(quicpro_loop **ret, const quicpro_config *config)
+{
+    quicpro_loop *loop;
+    if (ret == NULL)
+        return QUICPRO_EINVAL;
+    int r = qp_loop_make(&loop, config);
+    if (r < 0)
+        return r;
+    r = choose_backend(loop);
     if (r < 0) {
         quicpro_loop_free(loop);
         return r;
@@ -102,6 +116,7 @@ void quicpro_loop_free(quicpro_loop *loop)
         loop->udp->poller_free(loop->poller);
     qp_fork_guard_free(loop->guard);
     qp_options_done(&loop->options);
+    qp_detached_done(&loop->hosts);
     free(loop->out);
     free(loop);
 }
@@ -158,7 +173,7 @@ int quicpro_loop_run(quicpro_loop *loop, size_t budget, const quicpro_batch **re
 {
     if (loop == NULL || ret == NULL)
         return QUICPRO_EINVAL;
-    if (!ours(loop))
+    if (!qp_loop_is_ours(loop))
         return QUICPRO_EFORK;
     quicpro_tstamp now = qp_loop_now(loop);
     if (budget == 0)
@@ -180,7 +195,7 @@ int quicpro_loop_flush(quicpro_loop *loop)
 {
     if (loop == NULL)
         return QUICPRO_EINVAL;
-    if (!ours(loop))
+    if (!qp_loop_is_ours(loop))
         return QUICPRO_EFORK;
     if (loop->dirty != NULL) {
         quicpro_tstamp now = qp_loop_now(loop);
@@ -229,9 +244,11 @@ int quicpro_loop_wait(quicpro_loop *loop, quicpro_tstamp timeout)
 {
     if (loop == NULL)
         return QUICPRO_EINVAL;
-    if (!ours(loop))
+    if (!qp_loop_is_ours(loop))
         return QUICPRO_EFORK;
     int r = 0;
+    if (loop->detached)
+        return qp_loop_fail(loop, -ENOTSUP, "a loop without I/O does not wait: its caller does");
     if (loop->again)
         timeout = 0;
     if (loop->options.spin_us != 0 && timeout != 0)
@@ -280,8 +297,10 @@ static bool wants_write(const quicpro_loop *loop)
 
 int quicpro_loop_wants(const quicpro_loop *loop)
 {
-    return QUICPRO_WANT_READABLE | (wants_write(loop) ? QUICPRO_WANT_WRITABLE : 0) |
-           (loop->again ? QUICPRO_WANT_RUN : 0);
+    const int run = loop->again ? QUICPRO_WANT_RUN : 0;
+    if (loop->detached)
+        return run;
+    return QUICPRO_WANT_READABLE | (wants_write(loop) ? QUICPRO_WANT_WRITABLE : 0) | run;
 }
 
 quicpro_tstamp quicpro_loop_expiry(const quicpro_loop *loop)

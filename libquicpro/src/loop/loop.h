@@ -20,6 +20,7 @@
 #include "base/slab.h"
 #include "h3/session.h"
 #include "loop/app.h"
+#include "loop/detached.h"
 #include "loop/dial.h"
 #include "loop/guard.h"
 #include "loop/resume.h"
@@ -132,7 +133,7 @@ struct qp_target {
 
 struct quicpro_loop {
     const struct qp_udp_ops *udp;
-    const struct qp_resolver_ops *resolver;
+    const struct qp_resolver_ops *resolver; /* NULL: detached, only `hosts` are known */
     struct qp_udp_poller *poller;
     char backend[160]; /* which it is and why */
     struct qp_fork_guard *guard;
@@ -148,8 +149,11 @@ struct quicpro_loop {
     uint8_t *out;            /* QP_OUT_BYTES, where packets are made */
     quicpro_tstamp certs_at; /* the first look_at of its servers */
     struct qp_cid_layout cid_layout;
-    quicpro_tstamp now; /* when run or flush began */
-    bool again;         /* run has work although nothing is ready */
+    quicpro_tstamp now;    /* when run or flush began */
+    bool detached;         /* without I/O (quicpro/sans_io.h): `poller` is one of os/udp_memory.h */
+    quicpro_tstamp given;  /* detached: what the caller says that the time is */
+    struct qp_hosts hosts; /* detached: where they are */
+    bool again;            /* run has work although nothing is ready */
     struct qp_log log;
     quicpro_qlog_fn *qlog_fn; /* NULL: none */
     void *qlog_user;
@@ -165,7 +169,11 @@ enum { QP_OUT_BYTES = 65536 };
 
 #define QP_LINK_OF_TIMER(t) ((struct qp_link *)((char *)(t)-offsetof(struct qp_link, timer)))
 
-/* loop.c: reads the clock, for the loop and for engine calls from here on. */
+/* loop.c: a loop with everything but what it does I/O by. */
+int qp_loop_make(struct quicpro_loop **ret, const quicpro_config *config);
+/* False: it was made before a fork(). */
+bool qp_loop_is_ours(const struct quicpro_loop *loop);
+/* Reads the clock, for the loop and for engine calls from here on. */
 quicpro_tstamp qp_loop_now(struct quicpro_loop *loop);
 /* Keeps one line for quicpro_loop_error(); returns error. */
 __attribute__((format(printf, 3, 4))) int qp_loop_fail(struct quicpro_loop *loop, int error,
@@ -223,6 +231,8 @@ bool qp_port_send_left(struct qp_port *port);
 
 /* receive.c: takes what a port has, up to the budget of events. */
 void qp_port_receive(struct qp_port *port, quicpro_tstamp now, size_t budget);
+/* Counts a train that came, and routes it. */
+void qp_port_take(struct qp_port *port, const struct qp_udp_train *train, quicpro_tstamp now);
 /* Feeds every datagram of a train to the connection it belongs to, or to a new one. */
 void qp_port_route(struct qp_port *port, const struct qp_udp_train *train, quicpro_tstamp now);
 

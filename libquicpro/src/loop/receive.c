@@ -126,6 +126,15 @@ void qp_port_route(struct qp_port *port, const struct qp_udp_train *train, quicp
         feed(run_link, train, train->data + run_start, run_end - run_start, step);
 }
 
+void qp_port_take(struct qp_port *port, const struct qp_udp_train *train, quicpro_tstamp now)
+{
+    struct quicpro_loop *loop = port->endpoint->loop;
+    loop->bytes_in += train->len;
+    if (train->len == 0)
+        loop->dropped_in++;
+    qp_port_route(port, train, now);
+}
+
 void qp_port_receive(struct qp_port *port, quicpro_tstamp now, size_t budget)
 {
     /* Rounds of QP_UDP_MESSAGES: bounded, so that a flood cannot starve timers and flushes. */
@@ -145,12 +154,8 @@ void qp_port_receive(struct qp_port *port, quicpro_tstamp now, size_t budget)
             port->received = true;
             qp_port_report(port);
         }
-        for (int i = 0; i < n; i++) {
-            loop->bytes_in += train[i].len;
-            if (train[i].len == 0)
-                loop->dropped_in++;
-            qp_port_route(port, &train[i], now);
-        }
+        for (int i = 0; i < n; i++)
+            qp_port_take(port, &train[i], now);
         for (struct qp_link *link = loop->dirty; link != NULL; link = link->next_dirty)
             if (link->fed)
                 qp_link_process(link, now);

@@ -31,7 +31,7 @@ static int init_server(struct qp_endpoint *endpoint)
 {
     struct qp_resume *resume = &endpoint->resume;
     const struct qp_options *o = &endpoint->options;
-    const quicpro_tstamp now = qp_clock_now();
+    const quicpro_tstamp now = qp_loop_now(endpoint->loop);
     uint8_t fresh[QP_RING_FRESH_BYTES];
     if (!o->session_tickets)
         return 0;

@@ -85,7 +85,10 @@ int quicpro_server_listen(quicpro_server *server, const char *host, uint16_t por
         return QUICPRO_EINVAL;
     struct quicpro_loop *loop = server->endpoint.loop;
     struct qp_resolve_result result;
-    qp_resolve_now(&result, host, port, 1);
+    if (loop->detached)
+        qp_detached_listen(loop, &result, host, port);
+    else
+        qp_resolve_now(&result, host, port, 1);
     if (result.error < 0)
         return qp_loop_fail(loop, result.error, "%s: %s", host == NULL ? "*" : host, result.text);
     /* All addresses of a name share a port; those of a family this machine lacks are passed over.
