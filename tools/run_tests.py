@@ -302,13 +302,16 @@ def install(s: Suite) -> None:
             return
         lib = next(Path(prefix).rglob("libquicpro.so.0")).parent
         env = {"PKG_CONFIG_PATH": str(lib / "pkgconfig"), "PKG_CONFIG_SYSROOT_DIR": prefix}
-        for name in ("h3_get", "h3_server", "raw_echo"):
+        for name in ("h3_get", "h3_server", "raw_echo", "sans_io"):
             script = (
                 f"cc -Wall -Wextra -Werror examples/c/{name}.c -o {prefix}/{name}"
                 " $(pkg-config --cflags --libs quicpro)"
                 f" && LD_LIBRARY_PATH={lib} {prefix}/{name} --help; test $? = 2"
             )
             s.check(f"{name} by pkg-config", "sh", "-c", script, env=env)
+        for seed in (1, 2, 3):
+            script = f"LD_LIBRARY_PATH={lib} {prefix}/sans_io {seed}"
+            s.check(f"sans_io with seed {seed}", "sh", "-c", script)
 
 
 def python_tests(s: Suite) -> None:

@@ -38,6 +38,7 @@ STATUS = [
     ("A peer that a NAT moves is followed", "tests/c/test_paths.c"),
     ("Segmentation and receive offload, with fallbacks", "tests/c/test_udp_io.c"),
     ("A portable I/O backend: POSIX and nothing else", "tests/c/test_udp_poll.c"),
+    ("Without I/O, in virtual time: for event loops and simulators", "tests/c/test_detached.c"),
     ("A thread for blocking callers, safe after fork", "tests/c/test_thread.c"),
     ("A panic in the engine ends one connection only", "tests/c/test_engine.c"),
     ("ASGI server: http and lifespan, on asyncio and uvloop", "tests/python/test_asgi.py"),
