@@ -89,12 +89,60 @@ static void test_a_rebinding_is_followed(void)
     exchange_close(&p);
 }
 
+/* Gives the client another port, as often as a test says; datagrams to older ones are lost. */
+static bool through_nat(struct net *net, bool to_server, quicpro_train *train,
+                        quicpro_tstamp *delay)
+{
+    const uint16_t *added = net->data;
+    in_port_t *port = to_server ? &train->peer.in.sin_port : &train->local.in.sin_port;
+    (void)delay;
+    if (to_server)
+        *port = htons((uint16_t)(ntohs(*port) + *added));
+    else if (ntohs(*port) == 49152 + *added)
+        *port = htons(49152);
+    else
+        return false;
+    return true;
+}
+
+/* After a rebinding both sides have their say, and then there is silence: the connection ID of the
+ * path that was left is retired, once, and the one that comes for it is nobody's yet. */
+static void test_after_a_rebinding_there_is_silence(void)
+{
+    uint16_t added = 0;
+    struct net net = {
+        .now = 1, .delay = 10 * QUICPRO_MILLISECOND, .on_datagram = through_nat, .data = &added};
+    struct pair p;
+    struct exchanges all = {.expected = 1};
+    pair_init(&p, "localhost");
+    quicpro_config_set(p.client_config, "max_idle_timeout_ms", "60000");
+    p.net = &net;
+    pair_start(&p);
+    p.data = &all;
+    p.on_server = exchange_serve;
+    p.on_client = exchange_client;
+    CHECK_INT(pair_connect(&p, "127.0.0.1"), ==, 0);
+    CHECK(pair_until(&p, &p.connected));
+    for (int i = 0; i < 12; i++) {
+        exchange_once(&p, &all, 5000);
+        pair_pass(&p, 2 * QUICPRO_SECOND);
+        const uint64_t sent = net.sent[0] + net.sent[1];
+        pair_pass(&p, 5 * QUICPRO_SECOND);
+        CHECK_U64(net.sent[0] + net.sent[1], ==, sent);
+        added++;
+    }
+    CHECK_INT(qp_addr_port(&only_link(p.server_loop)->peer), ==, 49152 + 11);
+    CHECK_INT(p.closed, ==, 0);
+    exchange_close(&p);
+}
+
 int main(void)
 {
     static const struct check_test tests[] = {
         TEST(test_peers_are_supplied_with_ids),
         TEST(test_ids_go_with_their_connection),
         TEST(test_a_rebinding_is_followed),
+        TEST(test_after_a_rebinding_there_is_silence),
     };
     return check_run(tests, COUNTOF(tests));
 }
