@@ -23,21 +23,16 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include <openssl/aead.h>
-#include <openssl/aes.h>
-#include <openssl/digest.h>
-#include <openssl/hkdf.h>
-
 #include "loop/loop.h"
 #include "quic/packet.h"
+#include "seal.h"
 
-enum { CIDS = 4, CID_BYTES = 8, DATAGRAM_MAX = 1500, PN_BYTES = 4, TAG_BYTES = 16, HANDSHAKES = 3 };
+enum { CIDS = 4, CID_BYTES = 8, DATAGRAM_MAX = 1500, HANDSHAKES = 3 };
 
 /* Keys of the client's Initial packets for one connection ID (RFC 9001 section 5.2). */
 struct keys {
-    uint8_t dcid[CID_BYTES], iv[12];
-    EVP_AEAD_CTX aead;
-    AES_KEY hp;
+    uint8_t dcid[CID_BYTES];
+    struct seal seal;
 };
 
 static struct keys keys[CIDS];
@@ -128,68 +123,38 @@ static void on_log(void *user, int level, const char *line)
         require(*line >= 0x20 && *line < 0x7f, "logs what is not printable");
 }
 
-/* HKDF-Expand-Label with an empty context (RFC 8446 section 7.1). */
-static void expand(uint8_t *out, size_t len, const uint8_t secret[32], const char *label)
-{
-    uint8_t info[32] = {0,   (uint8_t)len, (uint8_t)(6 + strlen(label)), 't', 'l', 's', '1',
-                        '3', ' '};
-    size_t n = 9 + strlen(label);
-    memcpy(info + 9, label, strlen(label));
-    info[n++] = 0;
-    require(HKDF_expand(out, len, EVP_sha256(), secret, 32, info, n), "HKDF_expand fails");
-}
-
 static void make_keys(struct keys *k, uint8_t number)
 {
     static const uint8_t salt[20] = {0x38, 0x76, 0x2c, 0xf7, 0xf5, 0x59, 0x34, 0xb3, 0x4d, 0x17,
                                      0x9a, 0xe6, 0xa4, 0xc8, 0x0c, 0xad, 0xcc, 0xbb, 0x7f, 0x0a};
-    uint8_t initial[32], client[32], key[16], hp[16];
+    uint8_t initial[SEAL_SECRET], client[SEAL_SECRET];
     size_t len;
     memset(k->dcid, 0xc0 | number, CID_BYTES);
     HKDF_extract(initial, &len, EVP_sha256(), k->dcid, CID_BYTES, salt, sizeof(salt));
-    expand(client, sizeof(client), initial, "client in");
-    expand(key, sizeof(key), client, "quic key");
-    expand(k->iv, sizeof(k->iv), client, "quic iv");
-    expand(hp, sizeof(hp), client, "quic hp");
-    require(EVP_AEAD_CTX_init(&k->aead, EVP_aead_aes_128_gcm(), key, sizeof(key), TAG_BYTES, NULL),
-            "no AES-GCM");
-    AES_set_encrypt_key(hp, 128, &k->hp);
+    seal_expand(client, sizeof(client), initial, "client in");
+    seal_init(&k->seal, client);
 }
 
 /* A client's Initial packet around frames (RFC 9001 section 5); its length. */
 static size_t seal(uint8_t *out, struct keys *k, uint32_t number, const uint8_t *frames, size_t len,
                    bool pad)
 {
-    enum { LENGTH_AT = 6 + CID_BYTES + 1 + 1, PN_AT = LENGTH_AT + 2, HEAD = PN_AT + PN_BYTES };
-    uint8_t plain[DATAGRAM_MAX] = {0}, nonce[12], mask[16];
-    const size_t room = DATAGRAM_MAX - HEAD - TAG_BYTES;
+    enum { LENGTH_AT = 6 + CID_BYTES + 1 + 1, HEAD = LENGTH_AT + 2 + SEAL_PN };
+    const size_t room = DATAGRAM_MAX - HEAD - SEAL_TAG;
     len = len < room ? len : room;
-    memcpy(plain, frames, len);
-    if (pad && len < QP_MIN_INITIAL - HEAD - TAG_BYTES)
-        len = QP_MIN_INITIAL - HEAD - TAG_BYTES; /* zeros are PADDING frames */
-    if (len < 4)
-        len = 4; /* what header protection samples */
-    memset(out, 0, HEAD);
-    out[0] = 0xc0 | (PN_BYTES - 1);
+    memset(out, 0, DATAGRAM_MAX); /* zeros are PADDING frames */
+    memcpy(out + HEAD, frames, len);
+    if (pad && len < QP_MIN_INITIAL - HEAD - SEAL_TAG)
+        len = QP_MIN_INITIAL - HEAD - SEAL_TAG;
+    if (len < SEAL_PN)
+        len = SEAL_PN; /* what header protection samples */
+    out[0] = 0xc0 | (SEAL_PN - 1);
     out[4] = 1;
     out[5] = CID_BYTES;
     memcpy(out + 6, k->dcid, CID_BYTES); /* no source ID, no token: two zeros */
-    out[LENGTH_AT] = (uint8_t)(0x40 | (PN_BYTES + len + TAG_BYTES) >> 8);
-    out[LENGTH_AT + 1] = (uint8_t)(PN_BYTES + len + TAG_BYTES);
-    memcpy(nonce, k->iv, sizeof(nonce));
-    for (int i = 0; i < PN_BYTES; i++) {
-        out[PN_AT + i] = (uint8_t)(number >> (24 - 8 * i));
-        nonce[8 + i] ^= out[PN_AT + i];
-    }
-    size_t sealed;
-    require(EVP_AEAD_CTX_seal(&k->aead, out + HEAD, &sealed, DATAGRAM_MAX - HEAD, nonce,
-                              sizeof(nonce), plain, len, out, HEAD),
-            "cannot seal");
-    AES_encrypt(out + PN_AT + 4, mask, &k->hp);
-    out[0] ^= mask[0] & 0x0f;
-    for (int i = 0; i < PN_BYTES; i++)
-        out[PN_AT + i] ^= mask[1 + i];
-    return HEAD + sealed;
+    out[LENGTH_AT] = (uint8_t)(0x40 | (SEAL_PN + len + SEAL_TAG) >> 8);
+    out[LENGTH_AT + 1] = (uint8_t)(SEAL_PN + len + SEAL_TAG);
+    return seal_packet(&k->seal, out, HEAD, number, len);
 }
 
 /* A file without a name in any folder; its path works as long as this process lives. */
