@@ -48,6 +48,8 @@ STATUS = [
     ("Options from files, environment, arguments; locked by policy", "tests/python/test_config.py"),
     ("aioquic, curl and ngtcp2 agree with us", "tests/interop"),
     ("Fuzzed: datagrams into an idle server", "tests/fuzz/server_datagrams.c"),
+    ("Fuzzed: frames of a hostile server into a client", "tests/fuzz/client_datagrams.c"),
+    ("Fuzzed: what two connections can meet, in any order", "tests/fuzz/conn_events.c"),
 ]
 
 
