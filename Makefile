@@ -48,8 +48,9 @@ test-full: bootstrap-tests build ## test, and the long ones: all peers, a clean 
 test-asan: bootstrap-tests build ## C tests under AddressSanitizer and UndefinedBehaviorSanitizer
 	@$(BIN)/python tools/run_tests.py --only asan
 
-fuzz: bootstrap-tests build ## five minutes of fuzzing
-	@$(BIN)/python tools/run_tests.py --only fuzz --fuzz-seconds 300
+FUZZ_SECONDS ?= 60
+fuzz: bootstrap-tests build ## fuzz each target for FUZZ_SECONDS (60); inputs that fail stay in build/logs
+	@$(BIN)/python tools/run_tests.py --only fuzz --fuzz-each $(FUZZ_SECONDS)
 
 lint: bootstrap-tests build ## formatters, linters, type checks, layers
 	@$(BIN)/python tools/run_tests.py --only lint

@@ -4,7 +4,7 @@
 Each suite prints its seconds; the log of each is in build/logs. The last line, alone, is
 "N passed, N failed, N skipped" over all of them. A suite that crashes counts as one failure.
 
-Usage: run_tests.py [--full] [--only SUITE]... [--fuzz-seconds N] [--list]
+Usage: run_tests.py [--full] [--only SUITE]... [--fuzz-seconds N | --fuzz-each N] [--list]
 """
 
 from __future__ import annotations
@@ -239,13 +239,51 @@ def fuzz(s: Suite) -> None:
     ]
     if not targets:
         s.fail("no fuzz target was built")
-    for target in targets:
-        corpus = ROOT / "tests/fuzz/corpus" / target.name.removeprefix("fuzz_")
-        with tempfile.TemporaryDirectory() as found:
-            seconds = s.options.fuzz_seconds // len(targets)
-            limits = ("-rss_limit_mb=2048", "-timeout=10", f"-max_total_time={seconds}")
-            name = f"{target.name} for {seconds} s"
-            s.check(name, target, found, corpus, *limits, f"-artifact_prefix={LOGS}/")
+    seconds = s.options.fuzz_each or max(s.options.fuzz_seconds // max(len(targets), 1), 1)
+    for target in sorted(targets):
+        fuzz_one(s, target, seconds)
+
+
+def fuzz_one(s: Suite, target: Path, seconds: int) -> None:
+    """Fuzz one target and say what came of it. What --fuzz-each finds is kept for the next time;
+    inputs that fail always are."""
+    name = target.name.removeprefix("fuzz_")
+    log = LOGS / f"{s.name}.log"
+    kept = BUILD / "fuzz-corpus" / name if s.options.fuzz_each else None
+    with tempfile.TemporaryDirectory() as scratch:
+        if kept is not None:
+            kept.mkdir(parents=True, exist_ok=True)
+        before = log.stat().st_size
+        code = s.run(
+            target, kept or scratch, ROOT / "tests/fuzz/corpus" / name,
+            "-rss_limit_mb=2048", "-timeout=10", f"-max_total_time={seconds}",
+            f"-artifact_prefix={LOGS}/{name}-", timeout=seconds + 600,
+        )  # fmt: skip
+    with log.open(errors="replace") as f:
+        f.seek(before)
+        text = f.read()
+    s.one(f"{target.name} for {seconds} s", code == 0)
+    if code == 0:
+        s.notes.append(f"{name:18} {fuzzed(text)}")
+        return
+    why = re.search(rf"^(?:oracle|seal|{name}): .*|^.*ERROR: .*|^SUMMARY: .*", text, re.M)
+    s.notes.append(f"  {why[0] if why else f'exit code {code}'}")
+    for path in re.findall(r"Test unit written to (\S+)", text):
+        s.notes.append(f"  again: {target.relative_to(ROOT)} {Path(path).relative_to(ROOT)}")
+
+
+def fuzzed(text: str) -> str:
+    """What libFuzzer said last, for people."""
+    runs = re.search(r"^Done (\d+) runs in (\d+) second", text, re.M)
+    last = re.findall(r"^#\d+\s.* cov: (\d+) ft: (\d+) corp: (\d+)", text, re.M)
+    if runs is None or not last:
+        return "said nothing"
+    cov, features, corpus = (int(n) for n in last[-1])
+    speed = int(runs[1]) // max(int(runs[2]), 1)
+    return (
+        f"{int(runs[1]):9,} runs ({speed:,}/s), coverage {cov:,} edges and {features:,} features, "
+        f"corpus {corpus:,}"
+    )
 
 
 def checks(s: Suite) -> None:
@@ -417,6 +455,9 @@ def main() -> int:
     )
     parser.add_argument(
         "--fuzz-seconds", type=int, default=20, help="of fuzzing in all (default 20)"
+    )
+    parser.add_argument(
+        "--fuzz-each", type=int, default=0, help="seconds of fuzzing of each target instead"
     )
     parser.add_argument("--list", action="store_true", help="name the suites")
     options = parser.parse_args()

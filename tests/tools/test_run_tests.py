@@ -30,7 +30,7 @@ def driver(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
 
 @pytest.fixture
 def suite(driver: ModuleType) -> Iterator[object]:
-    options = argparse.Namespace(full=False, only=None, fuzz_seconds=1)
+    options = argparse.Namespace(full=False, only=None, fuzz_seconds=1, fuzz_each=0)
     made = driver.Suite("example", options)
     yield made
     made.log.close()
@@ -124,6 +124,50 @@ def test_an_absent_judge_fails_the_full_run_only(suite) -> None:  # type: ignore
     suite.options.full = True
     suite.absent("no judge")
     assert str(suite.count) == "0 passed, 1 failed, 1 skipped"
+
+
+def fuzz_target(folder: Path, *lines: str) -> Path:
+    """A program that says what libFuzzer would."""
+    target = folder / "fuzz_some"
+    target.write_text("#!/bin/sh\n" + "\n".join(lines) + "\n")
+    target.chmod(0o755)
+    return target
+
+
+def test_a_fuzz_target_tells_what_it_did(  # type: ignore[no-untyped-def]
+    suite, driver: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(driver, "ROOT", tmp_path)
+    target = fuzz_target(
+        tmp_path,
+        "echo '#7 INITED cov: 10 ft: 11 corp: 3/9b exec/s: 0 rss: 30Mb'",
+        "echo '#512 pulse  cov: 1234 ft: 5678 corp: 90/9b lim: 4 exec/s: 50 rss: 60Mb'",
+        "echo 'Done 120000 runs in 60 second(s)'",
+    )
+    suite.options.fuzz_each = 60
+    driver.fuzz_one(suite, target, 60)
+    assert str(suite.count) == "1 passed, 0 failed, 0 skipped"
+    assert "120,000 runs (2,000/s), coverage 1,234 edges" in suite.notes[0]
+    assert "corpus 90" in suite.notes[0]
+    assert (tmp_path / "fuzz-corpus/some").is_dir()
+
+
+def test_an_input_that_fails_is_named(  # type: ignore[no-untyped-def]
+    suite, driver: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(driver, "ROOT", tmp_path)
+    target = fuzz_target(
+        tmp_path,
+        "echo 'oracle: closed twice'",
+        f"echo 'artifact; Test unit written to {tmp_path}/some-crash-0123'",
+        "exit 77",
+    )
+    driver.fuzz_one(suite, target, 1)
+    assert str(suite.count) == "0 passed, 1 failed, 0 skipped"
+    assert suite.notes[1:] == [
+        "  oracle: closed twice",
+        "  again: fuzz_some some-crash-0123",
+    ]
 
 
 def good(s) -> None:  # type: ignore[no-untyped-def]
