@@ -57,6 +57,7 @@ RAW = {
     "_loop",
     "_messages",
     "_tls",
+    "_stats",
     "_options",
     "aio",
     "asgi",

@@ -93,6 +93,8 @@ struct qp_engine_stats {
     uint64_t streams_blocked_bidi_in, streams_blocked_uni_in;
     uint64_t path_challenges_in, amplification_limited;
     uint64_t paths;
+    uint64_t in_flight_ns;                   /* time with bytes that were sent and not acknowledged */
+    uint64_t send_count_wrong;               /* 1: its count of bytes that wait to be sent is off */
     uint64_t rtt_ns, min_rtt_ns, cwnd_bytes; /* of the active path */
 };
 
@@ -113,6 +115,8 @@ struct qp_engine_path {
     uint64_t datagrams_in, datagrams_out, datagrams_lost;
     uint64_t rtt_ns, min_rtt_ns, max_rtt_ns, rttvar_ns; /* 0: not measured */
     uint64_t cwnd_bytes, mtu_bytes, delivery_rate;      /* the rate in bytes a second */
+    uint64_t max_bandwidth, rtt_jumps;                  /* BBR2 only; bytes a second */
+    uint64_t startup_exit_cwnd_bytes; /* when the congestion controller left slow start; 0: not yet */
 };
 
 enum qp_engine_path_event_type {

@@ -39,6 +39,7 @@
 #include <quicpro/base.h>
 #include <quicpro/client.h>
 #include <quicpro/config.h>
+#include <quicpro/conn.h>
 #include <quicpro/devcert.h>
 #include <quicpro/event.h>
 #include <quicpro/http.h>

@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from ._messages import Headers, Response
     from .aio import AsyncClient
     from .server import Server, serve
+    from .stats import ConnectionStats, PathStats
     from .sync import Client, get
 
 __all__ = [
@@ -55,11 +56,13 @@ __all__ = [
     "ConnectionClosed",
     "ConnectionError",
     "ConnectionRefused",
+    "ConnectionStats",
     "HandshakeTimeout",
     "Headers",
     "IdleTimeout",
     "InvalidType",
     "InvalidValue",
+    "PathStats",
     "PolicyViolation",
     "ProtocolError",
     "QuicproError",
@@ -84,7 +87,9 @@ __version__: str = ffi.string(lib.quicpro_version()).decode()
 _LAZY = {
     "AsyncClient": "aio",
     "Client": "sync",
+    "ConnectionStats": "stats",
     "Headers": "_messages",
+    "PathStats": "stats",
     "Response": "_messages",
     "Server": "server",
     "get": "sync",

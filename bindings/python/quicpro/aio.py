@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator
 from types import TracebackType
 from typing import Any
 
-from . import _batch, errors
+from . import _batch, _stats, errors
 from ._check import check_loop
 from ._ffi import ffi, lib
 from ._loop import LoopDriver
@@ -31,6 +31,7 @@ from ._messages import (
 )
 from ._tls import peer_certificates
 from .config import Config
+from .stats import ConnectionStats
 
 __all__ = ["AsyncClient", "AsyncStream"]
 
@@ -80,6 +81,11 @@ class AsyncStream:
     def connection(self) -> ConnectionInfo | None:
         """Facts about the connection; None if it has ended."""
         return connection_info(self._client._driver_ptr(), self._conn.handle)
+
+    @property
+    def stats(self) -> ConnectionStats | None:
+        """Numbers of the connection and its paths; None if it has ended."""
+        return _stats.of(self._client._driver_ptr(), self._conn.handle)
 
     @property
     def peer_certificates(self) -> tuple[bytes, ...]:
@@ -331,6 +337,17 @@ class AsyncClient:
             self,
             {"method": method, "url": url, "headers": headers, "body": body, "timeout": timeout},
         )
+
+    def stats(self, url: str) -> ConnectionStats | None:
+        """Numbers of the connection that requests for `url` go over; None if there is none now.
+
+        Raises:
+            ValueError: URL is malformed.
+        """
+        conn = self._conns.get(parse_url(url)[0])
+        if conn is None or self._driver is None:
+            return None
+        return _stats.of(self._driver.ptr, conn.handle)
 
     async def aclose(self) -> None:
         """Close every connection."""

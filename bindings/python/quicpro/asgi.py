@@ -272,6 +272,10 @@ class ASGIServer:
         self._peers: dict[int, tuple[tuple[str, int], tuple[str, int]]] = {}
         self._fields: dict[Any, tuple[int, bytes]] = {}
 
+    def connections(self) -> list[int]:
+        """Those that have made a request and are open."""
+        return list(self._peers)
+
     def record(self, record: bytes) -> None:
         driver = self.driver
         if not driver.records:  # whoever puts the first one there has the flush scheduled

@@ -11,13 +11,14 @@ import sys
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from . import errors
+from . import _stats, errors
 from ._check import check_loop
 from ._ffi import ffi, lib
 from ._loop import LoopDriver
 from ._options import find
 from .asgi import ASGIApp, ASGIServer, Message
 from .config import Config
+from .stats import ConnectionStats
 
 __all__ = ["LifespanError", "Server", "parse_bind", "run_event_loop", "serve"]
 
@@ -250,6 +251,13 @@ class Server:
     def connections(self) -> int:
         """Connections open now."""
         return int(lib.quicpro_server_connections(self._server)) if self._server else 0
+
+    def stats(self) -> list[ConnectionStats]:
+        """Numbers of every connection that has made a request and is open now."""
+        if self._asgi is None or self._driver is None or self._server is None:
+            return []
+        found = (_stats.of(self._driver.ptr, conn) for conn in self._asgi.connections())
+        return [stats for stats in found if stats is not None]
 
     def requests(self) -> int:
         """Requests being answered now."""

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from types import TracebackType
 from typing import Any
 
-from . import _batch, errors
+from . import _batch, _stats, errors
 from ._check import check, check_loop, error
 from ._ffi import ffi, lib
 from ._messages import (
@@ -32,6 +32,7 @@ from ._messages import (
 )
 from ._tls import peer_certificates
 from .config import Config
+from .stats import ConnectionStats
 
 __all__ = ["Client", "Stream", "get"]
 
@@ -167,6 +168,12 @@ class Stream:
         """Facts about the connection; None if it has ended."""
         with self._engine as loop:
             return connection_info(loop, self._conn)
+
+    @property
+    def stats(self) -> ConnectionStats | None:
+        """Numbers of the connection and its paths; None if it has ended."""
+        with self._engine as loop:
+            return _stats.of(loop, self._conn)
 
     @property
     def peer_certificates(self) -> tuple[bytes, ...]:
@@ -376,6 +383,20 @@ class Client:
             stream.close()
             raise
         return stream
+
+    def stats(self, url: str) -> ConnectionStats | None:
+        """Numbers of the connection that requests for `url` go over; None if there is none now.
+
+        Raises:
+            ValueError: URL is malformed.
+        """
+        origin = parse_url(url)[0]
+        with self._lock:
+            conn = self._conns.get(origin)
+            if conn is None or self._closed or self._engine.pid != os.getpid():
+                return None
+            with self._engine as loop:
+                return _stats.of(loop, conn)
 
     def close(self) -> None:
         """Close every connection."""

@@ -265,6 +265,61 @@ int quicpro_conn_get_info(quicpro_loop *loop, quicpro_conn conn, quicpro_conn_in
 int quicpro_conn_get_peer_certificate(quicpro_loop *loop, quicpro_conn conn, size_t index,
                                       const void **der, size_t *len);
 int quicpro_conn_get_peer_subject(quicpro_loop *loop, quicpro_conn conn, char *out, size_t size);
+typedef struct quicpro_conn_stats {
+    size_t size;
+    uint64_t packets_in, packets_out;
+    uint64_t packets_lost;
+    uint64_t packets_spurious_lost;
+    uint64_t packets_retransmitted;
+    uint64_t bytes_in, bytes_out;
+    uint64_t bytes_acked, bytes_lost;
+    uint64_t stream_bytes_retransmitted;
+    uint64_t datagrams_in, datagrams_out;
+    uint64_t resets_in, resets_out;
+    uint64_t stops_in, stops_out;
+    uint64_t data_blocked_in, data_blocked_out;
+    uint64_t stream_data_blocked_in, stream_data_blocked_out;
+    uint64_t streams_blocked_bidi_in, streams_blocked_uni_in;
+    uint64_t path_challenges_in;
+    uint64_t amplification_limited;
+    uint64_t in_flight_ns;
+    uint64_t send_count_wrong;
+    uint64_t paths;
+    uint64_t ids_issued;
+    uint64_t ids_spare;
+    uint64_t rtt_ns, min_rtt_ns;
+    uint64_t cwnd_bytes;
+} quicpro_conn_stats;
+int quicpro_conn_get_stats(quicpro_loop *loop, quicpro_conn conn, quicpro_conn_stats *stats);
+enum quicpro_path_state {
+    QUICPRO_PATH_FAILED = 0,
+    QUICPRO_PATH_UNKNOWN = 1,
+    QUICPRO_PATH_VALIDATING = 2,
+    QUICPRO_PATH_MTU_UNKNOWN = 3,
+    QUICPRO_PATH_VALIDATED = 4,
+};
+typedef struct quicpro_path_stats {
+    size_t size;
+    char local[64];
+    char peer[64];
+    uint32_t state;
+    uint32_t active;
+    uint64_t packets_in, packets_out, packets_lost, packets_retransmitted;
+    uint64_t bytes_in, bytes_out, bytes_lost, stream_bytes_retransmitted;
+    uint64_t datagrams_in, datagrams_out, datagrams_lost;
+    uint64_t ptos;
+    uint64_t rtt_ns;
+    uint64_t min_rtt_ns, max_rtt_ns;
+    uint64_t rttvar_ns;
+    uint64_t cwnd_bytes;
+    uint64_t mtu_bytes;
+    uint64_t delivery_rate;
+    uint64_t max_bandwidth;
+    uint64_t rtt_jumps;
+    uint64_t startup_exit_cwnd_bytes;
+} quicpro_path_stats;
+int quicpro_conn_get_path(quicpro_loop *loop, quicpro_conn conn, size_t index,
+                          quicpro_path_stats *path);
 enum quicpro_op {
     QUICPRO_OP_RESPOND = 1,
     QUICPRO_OP_WRITE = 2,

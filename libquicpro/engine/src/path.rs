@@ -36,6 +36,9 @@ pub struct Path {
     cwnd_bytes: u64,
     mtu_bytes: u64,
     delivery_rate: u64,
+    max_bandwidth: u64,
+    rtt_jumps: u64,
+    startup_exit_cwnd_bytes: u64,
 }
 
 /// `enum qp_engine_path_state`: quiche does not name the type in public, but it can be printed.
@@ -83,6 +86,9 @@ pub unsafe extern "C" fn qp_engine_path_at(
             cwnd_bytes: p.cwnd as u64,
             mtu_bytes: p.pmtu as u64,
             delivery_rate: p.delivery_rate,
+            max_bandwidth: p.max_bandwidth.unwrap_or(0),
+            rtt_jumps: p.rtt_persistent_jump_count,
+            startup_exit_cwnd_bytes: p.startup_exit.map_or(0, |e| e.cwnd as u64),
         };
         Some((p.local_addr, p.peer_addr))
     });

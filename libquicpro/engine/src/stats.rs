@@ -2,6 +2,7 @@
 
 use crate::conn::Conn;
 use libc::c_int;
+use quiche::TxBufferTrackingState;
 use std::time::Duration;
 
 /// `struct qp_engine_stats`
@@ -33,6 +34,8 @@ pub struct Stats {
     path_challenges_in: u64,
     amplification_limited: u64,
     paths: u64,
+    in_flight_ns: u64,
+    send_count_wrong: u64,
     rtt_ns: u64,
     min_rtt_ns: u64,
     cwnd_bytes: u64,
@@ -94,6 +97,8 @@ pub unsafe extern "C" fn qp_engine_get_stats(conn: *const Conn, ret: *mut Stats)
             path_challenges_in: s.path_challenge_rx_count,
             amplification_limited: s.amplification_limited_count,
             paths: s.paths_count as u64,
+            in_flight_ns: span(Some(s.bytes_in_flight_duration)),
+            send_count_wrong: (s.tx_buffered_state != TxBufferTrackingState::Ok).into(),
             ..Stats::default()
         };
         if let Some(p) = c.path_stats().find(|p| p.active) {

@@ -9,8 +9,8 @@
  */
 static_assert(sizeof(struct qp_engine_params) == 27 * 8, "params are words");
 static_assert(sizeof(struct qp_engine_error) == 8 + 3 * 4 + 256 + 4, "error has no padding");
-static_assert(sizeof(struct qp_engine_stats) == 28 * 8, "stats are words");
-static_assert(sizeof(struct qp_engine_path) == 21 * 8, "a path is words");
+static_assert(sizeof(struct qp_engine_stats) == 30 * 8, "stats are words");
+static_assert(sizeof(struct qp_engine_path) == 24 * 8, "a path is words");
 static_assert(sizeof(struct qp_engine_peer_params) == 13 * 8, "the peer's params are words");
 static_assert(sizeof(struct qp_engine_ids) == 5 * 8, "pointers and sizes are words");
 
