@@ -79,6 +79,8 @@
                                                                                                    \
     U(max_idle_timeout_ms, quic, "ms", 0, 3600000, 30000, FROZEN,                                  \
       "close a connection silent for this long; 0: never (RFC 9000 10.1)")                         \
+    U(ping_interval_ms, quic, "ms", 0, 3600000, 0, LIVE,                                           \
+      "send a PING when nothing was heard for this long, or a third of the idle timeout; 0: never")\
     U(handshake_timeout_ms, quic, "ms", 100, 600000, 10000, LIVE,                                  \
       "give a handshake up after this long; counts for those that begin")                          \
     C(family, quic, "any|ipv4|ipv6", "any", LIVE,                                                  \

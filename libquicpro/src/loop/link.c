@@ -234,6 +234,7 @@ void qp_link_process(struct qp_link *link, quicpro_tstamp now)
             return;
         link = qp_dial_won(link);
         established(link);
+        qp_keepalive_begin(link, now);
     }
     if (link->state == QP_LINK_HANDSHAKE)
         qp_zero_rtt_receive(link);
@@ -303,6 +304,8 @@ static void set_timer(struct qp_link *link)
         at = qp_dial_due(link);
     if (link->release_at != 0 && link->release_at < at)
         at = link->release_at;
+    if (qp_keepalive_due(link) < at)
+        at = qp_keepalive_due(link);
     qp_heap_set(&link->loop->timers, &link->timer, at);
 }
 
@@ -383,5 +386,6 @@ void qp_link_on_timer(struct qp_link *link, quicpro_tstamp now)
         link->conn.engine->on_timeout(link->conn.impl);
         link->fed = link->prompted = true;
     } /* else the pacer lets more go */
+    qp_keepalive_on_timer(link, now);
     qp_link_mark_dirty(link);
 }

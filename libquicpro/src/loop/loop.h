@@ -112,11 +112,14 @@ struct qp_link {
     char *close_reason;                  /* asked to close: once what is ready has been sent */
     uint64_t close_code;
     bool keys_spent;
-    bool close_tried;            /* the engine was asked for its closing packet */
-    struct qp_pacer pacer;       /* for congestion controllers that do not pace by themselves */
-    quicpro_tstamp release_at;   /* when more packets may go; 0: now */
-    bool prompted;               /* datagrams or a timeout came since packets were made */
-    uint8_t (*cids)[QP_CID_LEN]; /* malloc'd: IDs of ours besides the first one */
+    bool close_tried;          /* the engine was asked for its closing packet */
+    struct qp_pacer pacer;     /* for congestion controllers that do not pace by themselves */
+    quicpro_tstamp release_at; /* when more packets may go; 0: now */
+    bool prompted;             /* datagrams or a timeout came since packets were made */
+    /* Of loop/keepalive.c: when anything came, was sent to have an answer, was counted last. */
+    quicpro_tstamp heard_at, pinged_at, checked_at;
+    uint64_t heard_packets, idle_ns; /* the idle timeout that both want; 0: none */
+    uint8_t (*cids)[QP_CID_LEN];     /* malloc'd: IDs of ours besides the first one */
     size_t cid_count;
 };
 
@@ -211,6 +214,12 @@ void qp_link_end(struct qp_link *link, const struct qp_conn_close *close);
 void qp_link_update_paths(struct qp_link *link);
 /* Takes all IDs of ours out of the loop's map. */
 void qp_link_forget_cids(struct qp_link *link);
+
+/* keepalive.c: the handshake is done. */
+void qp_keepalive_begin(struct qp_link *link, quicpro_tstamp now);
+/* When to look whether a PING must go; QUICPRO_FOREVER: never. */
+quicpro_tstamp qp_keepalive_due(const struct qp_link *link);
+void qp_keepalive_on_timer(struct qp_link *link, quicpro_tstamp now);
 
 /* pace.c: datagrams of at most payload bytes that may be made now, up to max; 0: wait until
  * link->release_at, which is set. */

@@ -59,6 +59,7 @@ static void feed(struct qp_link *link, const struct qp_udp_train *train, uint8_t
         return;
     qp_conn_recv(&link->conn, data, len, segment, &train->local.sa, &train->peer.sa);
     link->fed = link->prompted = true;
+    link->heard_at = link->loop->now;
     qp_link_mark_dirty(link);
 }
 
