@@ -170,13 +170,39 @@ static void test_every_congestion_controller(void)
     }
 }
 
+/* 40 Mbit/s are 5 MB/s: what is behind the first flight takes its time, also on loopback. */
+static void test_a_limit_of_the_rate(void)
+{
+    static const char *const cc[] = {"cubic", "reno", "bbr2"};
+    for (size_t i = 0; i < COUNTOF(cc); i++) {
+        struct pair p;
+        struct exchanges all = {.expected = 1};
+        struct exchange x;
+        pair_init(&p, "localhost");
+        quicpro_config_set(p.server_config, "congestion_control", cc[i]);
+        quicpro_config_set(p.server_config, "max_pacing_rate_mbps", "40");
+        pair_start(&p);
+        p.data = &all;
+        p.on_server = exchange_serve;
+        p.on_client = exchange_client;
+        CHECK_INT(pair_connect(&p, "127.0.0.1"), ==, 0);
+        CHECK(pair_until(&p, &p.connected));
+        CHECK_INT(exchange_get(&p, &x, 500000, 1), ==, 0);
+        const quicpro_tstamp start = quicpro_now();
+        CHECK(pair_until(&p, &all.finished) && exchange_good(&x));
+        const quicpro_tstamp took = quicpro_now() - start;
+        if (!CHECK_U64(took, >=, 60 * QUICPRO_MILLISECOND))
+            printf("# %s\n", cc[i]);
+        exchange_close(&p);
+    }
+}
+
 int main(void)
 {
     static const struct check_test tests[] = {
-        TEST(test_bursts_after_the_first_flight),
-        TEST(test_whom_it_holds_up),
-        TEST(test_closing_is_not_paced),
-        TEST(test_every_congestion_controller),
+        TEST(test_bursts_after_the_first_flight), TEST(test_whom_it_holds_up),
+        TEST(test_closing_is_not_paced),          TEST(test_every_congestion_controller),
+        TEST(test_a_limit_of_the_rate),
     };
     return RUN(tests);
 }

@@ -7,7 +7,7 @@ static const uint64_t MS = QUICPRO_MILLISECOND, PAYLOAD = 1350;
 static struct qp_pacer paced(uint64_t cwnd, uint64_t rtt, quicpro_tstamp now)
 {
     struct qp_pacer pacer = {0};
-    qp_pacer_update(&pacer, cwnd, rtt, PAYLOAD, 10, now);
+    qp_pacer_update(&pacer, cwnd, rtt, PAYLOAD, 10, 0, now);
     return pacer;
 }
 
@@ -28,7 +28,7 @@ static void test_nothing_is_paced_before_it_is_known(void)
     struct qp_pacer pacer = {0};
     CHECK_U64(qp_pacer_allowance(&pacer, 5 * MS), ==, UINT64_MAX);
     CHECK(qp_pacer_is_due(&pacer, 0));
-    qp_pacer_update(&pacer, 43200, 0, PAYLOAD, 10, 5 * MS); /* no round trip measured */
+    qp_pacer_update(&pacer, 43200, 0, PAYLOAD, 10, 0, 5 * MS); /* no round trip measured */
     CHECK_U64(qp_pacer_allowance(&pacer, 6 * MS), ==, UINT64_MAX);
     CHECK(qp_pacer_is_due(&pacer, 6 * MS));
 }
@@ -49,8 +49,8 @@ static void test_rate(void)
         quicpro_tstamp now = 1000 * MS;
         struct qp_pacer pacer = paced(row[i].cwnd, row[i].rtt, now);
         if (row[i].fell) {
-            qp_pacer_update(&pacer, row[i].cwnd - 1, row[i].rtt, PAYLOAD, 10, now);
-            qp_pacer_update(&pacer, row[i].cwnd, row[i].rtt, PAYLOAD, 10, now);
+            qp_pacer_update(&pacer, row[i].cwnd - 1, row[i].rtt, PAYLOAD, 10, 0, now);
+            qp_pacer_update(&pacer, row[i].cwnd, row[i].rtt, PAYLOAD, 10, 0, now);
         }
         const uint64_t first = qp_pacer_allowance(&pacer, now);
         CHECK_U64(first, ==, row[i].cwnd - row[i].fell);
@@ -90,11 +90,11 @@ static void test_after_silence(void)
     quicpro_tstamp now = 1000 * MS;
     struct qp_pacer pacer = paced(43200, 50 * MS, now);
     qp_pacer_sent(&pacer, 43200, now);
-    qp_pacer_update(&pacer, 1000000, 50 * MS, PAYLOAD, 10, now);
+    qp_pacer_update(&pacer, 1000000, 50 * MS, PAYLOAD, 10, 0, now);
     now += 50 * MS;
     CHECK_U64(qp_pacer_allowance(&pacer, now), ==, 43200);
     qp_pacer_sent(&pacer, 43200, now);
-    qp_pacer_update(&pacer, 20000, 50 * MS, PAYLOAD, 10, now);
+    qp_pacer_update(&pacer, 20000, 50 * MS, PAYLOAD, 10, 0, now);
     now += 3600 * QUICPRO_SECOND;
     CHECK_U64(qp_pacer_allowance(&pacer, now), ==, 20000);
 }
@@ -188,11 +188,38 @@ static void test_clock_jumps(void)
     CHECK_U64(qp_pacer_allowance(&pacer, 0), ==, 0);
     CHECK_U64(qp_pacer_allowance(&pacer, now - QUICPRO_SECOND), ==, 0);
     qp_pacer_sent(&pacer, 0, 0);
-    qp_pacer_update(&pacer, 1000000, 100 * MS, PAYLOAD, 10, 0);
+    qp_pacer_update(&pacer, 1000000, 100 * MS, PAYLOAD, 10, 0, 0);
     CHECK_U64(qp_pacer_release(&pacer, false), ==, release);
     CHECK_U64(qp_pacer_allowance(&pacer, release), >, 0);
     CHECK_U64(qp_pacer_allowance(&pacer, QUICPRO_FOREVER - 1), ==, 1000000);
     CHECK_U64(qp_pacer_release(&pacer, false), <, QUICPRO_FOREVER);
+}
+
+/* Never faster than what is let, on whatever path: not on loopback, not in the first flight, not
+ * after silence. */
+static void test_a_rate_that_is_not_exceeded(void)
+{
+    static const struct {
+        uint64_t cwnd, rtt, max_rate, burst;
+    } row[] = {
+        {1000000, MS / 20, 125000, 10 * PAYLOAD},
+        {1000000, 100 * MS, 125000, 10 * PAYLOAD},
+        {50000000, 10 * MS, 125000000, 250000},
+    };
+    for (size_t i = 0; i < COUNTOF(row); i++) {
+        struct qp_pacer pacer = {0};
+        quicpro_tstamp now = 1000 * MS;
+        qp_pacer_update(&pacer, row[i].cwnd, row[i].rtt, PAYLOAD, 10, row[i].max_rate, now);
+        CHECK_U64(qp_pacer_allowance(&pacer, now), ==, row[i].burst);
+        const uint64_t first = send_for(&pacer, &now, QUICPRO_SECOND);
+        CHECK_U64(first, <=, row[i].max_rate + row[i].burst);
+        CHECK_U64(first, >=, row[i].max_rate);
+        now += QUICPRO_SECOND; /* the path is empty */
+        CHECK_U64(qp_pacer_allowance(&pacer, now), ==, row[i].burst);
+        /* A window that is slower by itself counts as ever. */
+        qp_pacer_update(&pacer, 20000, 1000 * MS, PAYLOAD, 10, row[i].max_rate, now);
+        CHECK_U64(pacer.rate, <=, 40000);
+    }
 }
 
 static void test_due(void)
@@ -217,7 +244,8 @@ static void test_any_numbers(void)
             const uint64_t cwnd = check_random(&seed) >> (24 + check_random(&seed) % 40);
             const uint64_t rtt = check_random(&seed) >> (20 + check_random(&seed) % 44);
             qp_pacer_update(&pacer, cwnd, rtt, 1200 + check_random(&seed) % 64000,
-                            1 + check_random(&seed) % 10000, now);
+                            1 + check_random(&seed) % 10000,
+                            check_random(&seed) >> (16 + check_random(&seed) % 48), now);
             now += check_random(&seed) >> (24 + check_random(&seed) % 40);
             const uint64_t may = qp_pacer_allowance(&pacer, now);
             if (pacer.rate != 0)
@@ -242,6 +270,7 @@ int main(void)
         TEST(test_acknowledgements_are_not_late),
         TEST(test_small_steps_add_up),
         TEST(test_clock_jumps),
+        TEST(test_a_rate_that_is_not_exceeded),
         TEST(test_due),
         TEST(test_any_numbers),
     };

@@ -141,6 +141,8 @@
     B(pacing, quic, true, FROZEN, "spread what is sent over the round trip (RFC 9002 7.7)")        \
     U(pacing_max_burst_packets, quic, "packets", 1, 10000, 10, FROZEN,                             \
       "datagrams that go at once; more where 2 ms of the rate are more (RFC 9002 7.7)")            \
+    U(max_pacing_rate_mbps, quic, "Mbit/s", 0, 1000000, 0, FROZEN,                                 \
+      "with \"pacing\": a connection sends no faster, bursts aside; 0: no limit")                    \
     N(pto_initial_ms, quic, "ms", 1, 600000, 1000,                                                 \
       "no effect: it is three times initial_rtt_ms (RFC 9002 6.2.2)")                              \
     N(pto_max_ms, quic, "ms", 1, 3600000, 60000,                                                   \

@@ -2,14 +2,17 @@
  * Reno have no opinion, so a token bucket has one for them. */
 #include "loop/loop.h"
 
+enum { BYTES_PER_MBIT = 125000 };
+
 static void update(struct qp_link *link, size_t payload, quicpro_tstamp now)
 {
     struct qp_engine_stats stats;
+    const struct qp_options *options = &link->endpoint->options;
     link->conn.engine->get_stats(link->conn.impl, &stats);
     /* Before the first sample the engine's round trip is a guess. */
     const uint64_t rtt = stats.min_rtt_ns == 0 ? 0 : stats.rtt_ns;
-    qp_pacer_update(&link->pacer, stats.cwnd_bytes, rtt, payload,
-                    link->endpoint->options.pacing_max_burst_packets, now);
+    qp_pacer_update(&link->pacer, stats.cwnd_bytes, rtt, payload, options->pacing_max_burst_packets,
+                    options->max_pacing_rate_mbps * BYTES_PER_MBIT, now);
 }
 
 size_t qp_link_may_send(struct qp_link *link, size_t payload, size_t max, quicpro_tstamp now)

@@ -67,6 +67,7 @@ int qp_conn_factory_init(struct qp_conn_factory *factory, const struct qp_engine
         .hystart = options->hystart_enable,
         .grease = options->grease_enable,
         .pacing = options->pacing,
+        .max_pacing_rate_mbps = options->max_pacing_rate_mbps,
         .early_data = options->early_data && options->session_tickets,
     };
     qp_engine_config *config;

@@ -33,6 +33,8 @@ static uint64_t bytes_in(uint64_t rate, uint64_t span)
 /* What a path that is empty may get at once. */
 static uint64_t first_flight(const struct qp_pacer *pacer)
 {
+    if (pacer->capped)
+        return pacer->burst;
     return pacer->window < pacer->cwnd ? pacer->window : pacer->cwnd;
 }
 
@@ -42,7 +44,7 @@ bool qp_pacer_is_due(const struct qp_pacer *pacer, quicpro_tstamp now)
 }
 
 void qp_pacer_update(struct qp_pacer *pacer, uint64_t cwnd, uint64_t rtt, uint64_t payload,
-                     uint64_t max_burst, quicpro_tstamp now)
+                     uint64_t max_burst, uint64_t max_rate, quicpro_tstamp now)
 {
     qp_pacer_allowance(pacer, now); /* time up to here counts by the old rate */
     rtt = rtt < MAX_RTT ? rtt : MAX_RTT;
@@ -64,11 +66,14 @@ void qp_pacer_update(struct qp_pacer *pacer, uint64_t cwnd, uint64_t rtt, uint64
     const uint64_t percent = pacer->fell ? GAIN_PERCENT : STARTUP_PERCENT;
     const uint64_t wanted = cwnd * percent / 100;
     pacer->rate = wanted / rtt * QUICPRO_SECOND + wanted % rtt * QUICPRO_SECOND / rtt;
+    pacer->capped = max_rate != 0 && pacer->rate > max_rate;
+    if (pacer->capped)
+        pacer->rate = max_rate;
     pacer->burst = most(max_burst * payload, bytes_in(pacer->rate, BURST_TIME));
     if (pacer->tokens > (int64_t)most(pacer->burst, first_flight(pacer)))
         pacer->tokens = (int64_t)most(pacer->burst, first_flight(pacer));
     /* A whole window fits into the bucket: there is nothing to pace, as on a LAN or on loopback. */
-    if (pacer->burst >= cwnd)
+    if (pacer->burst >= cwnd && !pacer->capped)
         pacer->rate = 0;
     else
         pacer->rate = most(pacer->rate, 1);
@@ -95,7 +100,7 @@ uint64_t qp_pacer_allowance(struct qp_pacer *pacer, quicpro_tstamp now)
         pacer->filled = now > pacer->filled ? now : pacer->filled;
         return UINT64_MAX;
     }
-    if (now > pacer->filled && now >= pacer->sent + pacer->rtt &&
+    if (now > pacer->filled && now >= pacer->sent + pacer->rtt && !pacer->capped &&
         pacer->tokens < (int64_t)first_flight(pacer)) {
         pacer->tokens = (int64_t)first_flight(pacer);
         pacer->filled = now;

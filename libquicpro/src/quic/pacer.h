@@ -17,16 +17,17 @@ struct qp_pacer {
     quicpro_tstamp filled; /* tokens are of this time */
     quicpro_tstamp sent;   /* the last time that bytes went */
     quicpro_tstamp told;
-    bool fell; /* cwnd did, once: not in the first slow start any more */
+    bool fell;   /* cwnd did, once: not in the first slow start any more */
+    bool capped; /* by max_rate: nothing goes faster, not even what begins anew */
 };
 
 /* Whether qp_pacer_update() should be told the present numbers: an eighth of a round trip is over.
  */
 bool qp_pacer_is_due(const struct qp_pacer *pacer, quicpro_tstamp now);
 /* cwnd and payload (of one datagram) in bytes, rtt: the smoothed one in ns, 0: not measured yet.
- * max_burst: datagrams. */
+ * max_burst: datagrams. max_rate: bytes a second; 0: none. */
 void qp_pacer_update(struct qp_pacer *pacer, uint64_t cwnd, uint64_t rtt, uint64_t payload,
-                     uint64_t max_burst, quicpro_tstamp now);
+                     uint64_t max_burst, uint64_t max_rate, quicpro_tstamp now);
 /* Bytes that may go now; UINT64_MAX: as many as the congestion controller lets. */
 uint64_t qp_pacer_allowance(struct qp_pacer *pacer, quicpro_tstamp now);
 /* Whether one datagram that carries an acknowledgement may go although the bucket is empty: while
