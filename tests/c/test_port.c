@@ -1,10 +1,8 @@
 #include "exchange.h"
+#include "netns.h"
 
 #include "loop/loop.h"
 
-#include <net/if.h>
-#include <sched.h>
-#include <sys/ioctl.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 
@@ -218,52 +216,11 @@ static void test_trains_that_are_refused(void)
     }
 }
 
-/* Runs a test in a network of its own, where it may do as it likes with the only interface. */
-static void in_namespace(void (*run)(int control))
-{
-    int status = 0;
-    fflush(stdout);
-    pid_t pid = fork();
-    if (pid == 0) {
-        struct ifreq up = {.ifr_name = "lo", .ifr_flags = IFF_UP | IFF_RUNNING};
-        int control = -1;
-        if ((unshare(CLONE_NEWNET) < 0 && unshare(CLONE_NEWUSER | CLONE_NEWNET) < 0) ||
-            (control = socket(AF_INET, SOCK_DGRAM, 0)) < 0 || ioctl(control, SIOCSIFFLAGS, &up) < 0)
-            _exit(77);
-        run(control);
-        fflush(stdout);
-        _exit(check_state.failed != 0);
-    }
-    CHECK(waitpid(pid, &status, 0) == pid && WIFEXITED(status));
-    if (WIFEXITED(status) && WEXITSTATUS(status) == 77)
-        check_skip("no network namespace to be had");
-    else
-        CHECK_INT(status, ==, 0);
-}
-
-static void set_mtu(int control, int mtu)
-{
-    struct ifreq request = {.ifr_name = "lo", .ifr_mtu = mtu};
-    CHECK_INT(ioctl(control, SIOCSIFMTU, &request), ==, 0);
-}
-
-/* 192.0.2.1, of documentation, at the interface or not. (A loopback that is down takes everything
- * for 127.0.0.1 and drops it without a word.) */
-static void set_address(int control, bool there)
-{
-    struct ifreq request = {.ifr_name = "lo:1"};
-    struct sockaddr_in addr = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(0xc0000201)};
-    memcpy(&request.ifr_addr, &addr, sizeof(addr));
-    if (!there)
-        request.ifr_flags = 0;
-    CHECK_INT(ioctl(control, there ? SIOCSIFADDR : SIOCSIFFLAGS, &request), ==, 0);
-}
-
 /* The same from a real kernel: an address that vanishes (ENETUNREACH and the like), an interface
  * whose MTU is too small for our datagrams (EMSGSIZE). */
 static void interface_comes_and_goes(int control)
 {
-    set_address(control, true);
+    netns_set_address(control, "lo:1", "192.0.2.1", true);
     for (int mtu = 0; mtu < 2; mtu++) {
         struct pair p;
         struct exchanges all = {.expected = 1};
@@ -281,16 +238,16 @@ static void interface_comes_and_goes(int control)
         while (x.got == 0)
             pair_step(&p);
         if (mtu)
-            set_mtu(control, 1300);
+            netns_set_mtu(control, 1300);
         else
-            set_address(control, false);
+            netns_set_address(control, "lo:1", "192.0.2.1", false);
         CHECK_U64(steps_for(&p, 100 * QUICPRO_MILLISECOND), <, 100);
         CHECK(!x.fin && p.closed == 0);
         CHECK_INT(quicpro_loop_get_stats(p.server_loop, &stats), ==, 0);
         if (!CHECK_U64(stats.send_refused, >, 0))
             printf("# mtu %d\n", mtu);
-        set_mtu(control, 65536);
-        set_address(control, true);
+        netns_set_mtu(control, 65536);
+        netns_set_address(control, "lo:1", "192.0.2.1", true);
         CHECK(pair_until(&p, &all.finished));
         CHECK(exchange_good(&x));
         exchange_close(&p);

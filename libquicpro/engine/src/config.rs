@@ -78,7 +78,10 @@ pub unsafe extern "C" fn qp_engine_config_new(
         c.set_initial_max_streams_uni(params.initial_max_streams_uni);
         c.set_max_connection_window(params.max_connection_window_bytes);
         c.set_max_stream_window(params.max_stream_window_bytes);
-        c.set_max_send_udp_payload_size(params.max_send_udp_payload_bytes as usize);
+        // quiche sends no more than fits into a two-byte length; probing for it finds nothing.
+        let most = if params.pmtud != 0 { 16383 } else { u64::MAX };
+        let payload = params.max_send_udp_payload_bytes.min(most);
+        c.set_max_send_udp_payload_size(payload as usize);
         c.set_active_connection_id_limit(params.active_connection_id_limit);
         c.set_initial_congestion_window_packets(params.initial_cwnd_packets as usize);
         c.set_cc_algorithm(cc);

@@ -108,7 +108,9 @@
     U(initial_max_streams_uni, quic, "streams", 3, 65536, 16, FROZEN,                              \
       "unidirectional streams a peer may have open; HTTP/3 needs three (RFC 9114 6.2)")            \
     U(max_udp_payload_bytes, quic, "bytes", 1200, 65527, 1350, FROZEN,                             \
-      "largest datagram sent; the path must carry it (RFC 9000 14)")                               \
+      "largest datagram sent; the path must carry it, unless pmtud finds out (RFC 9000 14)")       \
+    B(pmtud, quic, false, FROZEN,                                                                  \
+      "send 1200 bytes, and more once a probe of up to max_udp_payload_bytes came through (RFC 8899)")\
     U(max_recv_udp_payload_bytes, quic, "bytes", 1200, 65527, 65527, FROZEN,                       \
       "largest datagram accepted; the peer is told (RFC 9000 18.2)")                               \
     U(burst_bytes, quic, "bytes", 16384, 16777216, 524288, LIVE,                                   \

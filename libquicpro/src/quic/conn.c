@@ -66,6 +66,7 @@ int qp_conn_factory_init(struct qp_conn_factory *factory, const struct qp_engine
         .disable_active_migration = options->disable_active_migration,
         .hystart = options->hystart_enable,
         .grease = options->grease_enable,
+        .pmtud = options->pmtud,
         .pacing = options->pacing,
         .max_pacing_rate_mbps = options->max_pacing_rate_mbps,
         .early_data = options->early_data && options->session_tickets,
