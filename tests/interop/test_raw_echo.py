@@ -1,15 +1,19 @@
-"""A protocol of its own on our streams and datagrams: examples/c/raw_echo.c against aioquic."""
+"""A protocol of its own on our streams and datagrams: raw_echo of examples/c and examples/python
+against aioquic, in both roles."""
 
 from __future__ import annotations
 
 import asyncio
+import os
 import re
+import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import quicpro
 
 from .procs import Process
-from .servers import judge, our_program
+from .servers import ROOT, judge, our_program
 
 if TYPE_CHECKING:
     from .certs import Certs
@@ -17,15 +21,23 @@ if TYPE_CHECKING:
 Serving = tuple[int, "Certs"]
 
 
+Command = list[object]
+
+
+@pytest.fixture(params=["c", "python"])
+def program(request: pytest.FixtureRequest) -> Command:
+    """The example, in C and in Python."""
+    if request.param == "c":
+        return [our_program("raw_echo")]
+    return [sys.executable, ROOT / "examples/python/raw_echo.py"]
+
+
 @pytest.fixture
-def serving(certs: Certs, processes: list[Process]) -> Serving:
+def serving(program: Command, certs: Certs, processes: list[Process]) -> Serving:
     """The port of an echo server of ours."""
     process = Process(
-        [
-            our_program("raw_echo"), "serve", "--cert", certs.cert, "--key", certs.key,
-            "127.0.0.1", "0",
-        ]
-    )  # fmt: skip
+        [*program, "serve", "--cert", certs.cert, "--key", certs.key, "127.0.0.1", "0"]
+    )
     processes.append(process)
     return int(process.wait_for_line(r"listening on .* port (\d+)")[1]), certs
 
@@ -103,10 +115,93 @@ def test_a_reset_is_answered_with_its_code(serving: Serving) -> None:
     asyncio.run(with_aioquic(serving, talk))
 
 
-def test_our_client(serving: Serving, processes: list[Process]) -> None:
+def test_our_client(program: Command, serving: Serving, processes: list[Process]) -> None:
     port, certs = serving
-    process = Process(
-        [our_program("raw_echo"), "send", "--cacert", certs.ca, "127.0.0.1", port, "a word\n"]
-    )
+    process = Process([*program, "send", "--cacert", certs.ca, "127.0.0.1", port, "a word\n"])
     processes.append(process)
     assert re.fullmatch("a word", process.wait_for_line(".*")[0])
+
+
+def test_both_ends_in_one_program(processes: list[Process]) -> None:
+    process = Process([sys.executable, ROOT / "examples/python/raw_echo.py"])
+    processes.append(process)
+    assert process.wait_for_line(".*")[0] == "hello"
+    assert process.wait_for_line(".*")[0] == "as a datagram: hello"
+
+
+async def with_aioquic_server(certs: Certs, talk: Any) -> None:
+    """Run `await talk(connection)` with a connection of ours to an echo server of aioquic's."""
+    server = judge("aioquic.asyncio.server", "aioquic")
+    configuration = judge("aioquic.quic.configuration", "aioquic").QuicConfiguration(
+        is_client=False, alpn_protocols=["echo"], max_datagram_frame_size=65536
+    )
+    configuration.load_cert_chain(str(certs.cert), str(certs.key))
+    events = judge("aioquic.quic.events", "aioquic")
+    protocol = judge("aioquic.asyncio.protocol", "aioquic").QuicConnectionProtocol
+
+    class Echo(protocol):  # type: ignore[misc, valid-type]
+        def quic_event_received(self, event: Any) -> None:
+            quic = self._quic
+            if isinstance(event, events.StreamDataReceived):
+                quic.send_stream_data(event.stream_id, event.data, event.end_stream)
+            elif isinstance(event, events.DatagramFrameReceived):
+                quic.send_datagram_frame(event.data)
+            elif isinstance(event, events.StreamReset):
+                quic.reset_stream(event.stream_id, event.error_code + 1)
+            elif isinstance(event, events.HandshakeCompleted):
+                quic.send_stream_data(quic.get_next_available_stream_id(), b"welcome", False)
+            self.transmit()
+
+    listener = await server.serve("127.0.0.1", 0, configuration=configuration, create_protocol=Echo)
+    try:
+        port = listener._transport.get_extra_info("sockname")[1]
+        connecting = quicpro.connect(
+            "127.0.0.1", port, alpn=["echo"], cafile=certs.ca,
+            config=quicpro.Config(datagrams_enable=True),
+        )  # fmt: skip
+        async with connecting as connection:
+            async with asyncio.timeout(30):
+                await talk(connection)
+    finally:
+        listener.close()
+
+
+def test_our_streams_to_aioquic(certs: Certs) -> None:
+    async def talk(conn: quicpro.Connection) -> None:
+        assert conn.alpn == "echo"
+        welcome = await conn.accept_stream()
+        assert welcome.id == 1 and await welcome.readexactly(7) == b"welcome"
+
+        async def one(size: int) -> None:
+            stream = await conn.open_stream()
+            sent = os.urandom(size)
+
+            async def send() -> None:
+                for at in range(0, size, 50_000):
+                    stream.write(memoryview(sent)[at : at + 50_000])
+                    await stream.drain()
+                stream.write_eof()
+
+            sending = asyncio.ensure_future(send())
+            assert await stream.read() == sent
+            await sending
+
+        await asyncio.gather(*(one(size) for size in (0, 1000, 100_000, 1_500_000)))
+
+    asyncio.run(with_aioquic_server(certs, talk))
+
+
+def test_our_datagrams_and_resets_to_aioquic(certs: Certs) -> None:
+    async def talk(conn: quicpro.Connection) -> None:
+        for data in (b"ping", b"", bytes(1000)):
+            conn.send_datagram(data)
+            assert await conn.receive_datagram() == data
+        stream = await conn.open_stream()
+        stream.write(b"x")
+        assert await stream.readexactly(1) == b"x"
+        stream.reset(41)
+        with pytest.raises(quicpro.StreamReset) as caught:
+            await stream.read(1)
+        assert caught.value.wire_code == 42
+
+    asyncio.run(with_aioquic_server(certs, talk))

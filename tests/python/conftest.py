@@ -121,3 +121,36 @@ def quicpro() -> Quicpro:
         return done
 
     return run
+
+
+Pair = Callable[..., None]
+
+
+@pytest.fixture
+def pair(certs: Path, loop: str) -> Pair:
+    """pair(main, **options) runs `await main(ours, theirs)` with both ends of a raw connection."""
+    import asyncio
+
+    import quicpro
+    from quicpro.server import run_event_loop
+
+    def run(main: Callable[..., object], **options: object) -> None:
+        config = quicpro.Config(datagrams_enable=True, **options)
+
+        async def limited() -> None:
+            serving = quicpro.listen(
+                "127.0.0.1", 0, alpn=["echo"], config=config,
+                certfile=certs / "cert.pem", keyfile=certs / "key.pem",
+            )  # fmt: skip
+            async with serving as listener:
+                connecting = quicpro.connect(
+                    "127.0.0.1", listener.port, alpn=["echo"], config=config,
+                    cafile=certs / "ca.pem",
+                )  # fmt: skip
+                async with connecting as ours:
+                    theirs = await listener.accept()
+                    await asyncio.wait_for(main(ours, theirs), WAIT)  # type: ignore[arg-type]
+
+        run_event_loop(limited, loop)
+
+    return run

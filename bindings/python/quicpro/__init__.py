@@ -5,6 +5,7 @@
     quicpro.get("https://example.org/").text
     quicpro.serve(app, bind="127.0.0.1:4433", certfile="cert.pem", keyfile="key.pem")
 
+`connect` and `listen` are for protocols of your own, on raw streams and datagrams.
 `Client` blocks and may be shared by threads, `AsyncClient` and `Server` live in an asyncio loop.
 """
 
@@ -23,8 +24,10 @@ from .errors import (
     ConnectionRefused,
     HandshakeTimeout,
     IdleTimeout,
+    IncompleteReadError,
     InvalidType,
     InvalidValue,
+    LimitOverrunError,
     PolicyViolation,
     ProtocolError,
     QuicproError,
@@ -33,6 +36,7 @@ from .errors import (
     StreamError,
     StreamLimit,
     StreamReset,
+    StreamStopped,
     TimeoutError,
     TLSError,
     UnknownOption,
@@ -42,6 +46,7 @@ from .errors import (
 if TYPE_CHECKING:
     from ._messages import Headers, Response
     from .aio import AsyncClient
+    from .raw import Connection, Listener, Stream, connect, listen
     from .server import Server, serve
     from .stats import ConnectionStats, PathStats
     from .sync import Client, get
@@ -53,6 +58,7 @@ __all__ = [
     "Config",
     "ConfigError",
     "ConfigFrozen",
+    "Connection",
     "ConnectionClosed",
     "ConnectionError",
     "ConnectionRefused",
@@ -60,8 +66,11 @@ __all__ = [
     "HandshakeTimeout",
     "Headers",
     "IdleTimeout",
+    "IncompleteReadError",
     "InvalidType",
     "InvalidValue",
+    "LimitOverrunError",
+    "Listener",
     "PathStats",
     "PolicyViolation",
     "ProtocolError",
@@ -70,14 +79,18 @@ __all__ = [
     "Response",
     "ResponseTimeout",
     "Server",
+    "Stream",
     "StreamError",
     "StreamLimit",
     "StreamReset",
+    "StreamStopped",
     "TLSError",
     "TimeoutError",
     "UnknownOption",
     "VerificationError",
+    "connect",
     "get",
+    "listen",
     "serve",
 ]
 
@@ -87,12 +100,17 @@ __version__: str = ffi.string(lib.quicpro_version()).decode()
 _LAZY = {
     "AsyncClient": "aio",
     "Client": "sync",
+    "Connection": "raw",
     "ConnectionStats": "stats",
     "Headers": "_messages",
+    "Listener": "raw",
     "PathStats": "stats",
     "Response": "_messages",
     "Server": "server",
+    "Stream": "raw",
+    "connect": "raw",
     "get": "sync",
+    "listen": "raw",
     "serve": "server",
 }
 

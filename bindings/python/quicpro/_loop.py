@@ -146,7 +146,8 @@ class LoopDriver:
         """Free the loop; servers and clients on it must have been freed."""
         if self.ptr is None:
             return
-        self._watcher.update({})
+        if not self._asyncio.is_closed():  # else nothing is watched any more
+            self._watcher.update({})
         self._arm(_FOREVER)
         lib.quicpro_loop_free(self.ptr)
         self.ptr = None

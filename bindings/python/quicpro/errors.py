@@ -19,8 +19,10 @@ __all__ = [
     "ConnectionRefused",
     "HandshakeTimeout",
     "IdleTimeout",
+    "IncompleteReadError",
     "InvalidType",
     "InvalidValue",
+    "LimitOverrunError",
     "PolicyViolation",
     "ProtocolError",
     "QuicproError",
@@ -29,6 +31,7 @@ __all__ = [
     "StreamError",
     "StreamLimit",
     "StreamReset",
+    "StreamStopped",
     "TLSError",
     "TimeoutError",
     "UnknownOption",
@@ -161,5 +164,39 @@ class StreamReset(StreamError, ConnectionResetError):
     """The peer gave the stream up."""
 
 
+class StreamStopped(StreamError, BrokenPipeError):
+    """The peer wants no more of what a stream sends."""
+
+
 class StreamLimit(StreamError):
-    """Too many requests wait already."""
+    """Too many requests wait already, or the peer allows no more streams now."""
+
+
+class IncompleteReadError(StreamError, EOFError):
+    """A stream ended before all was there that was asked for; with asyncio, asyncio's too.
+
+    Attributes:
+        partial: what there was.
+        expected: bytes that were asked for; None: up to a separator.
+    """
+
+    def __init__(self, partial: bytes, expected: int | None) -> None:
+        wanted = "undefined" if expected is None else expected
+        # Not by super(): behind us there may be asyncio's, which takes something else.
+        Exception.__init__(self, f"{len(partial)} bytes read on a total of {wanted} expected bytes")
+        self.code, self.wire_code, self.remote = 0, None, False
+        self.partial = partial
+        self.expected = expected
+
+
+class LimitOverrunError(StreamError):
+    """No separator within the limit; with asyncio, asyncio's too.
+
+    Attributes:
+        consumed: bytes that were looked through; they can still be read.
+    """
+
+    def __init__(self, text: str, consumed: int) -> None:
+        Exception.__init__(self, text)
+        self.code, self.wire_code, self.remote = 0, None, False
+        self.consumed = consumed

@@ -320,6 +320,15 @@ typedef struct quicpro_path_stats {
 } quicpro_path_stats;
 int quicpro_conn_get_path(quicpro_loop *loop, quicpro_conn conn, size_t index,
                           quicpro_path_stats *path);
+int quicpro_stream_open(quicpro_loop *loop, quicpro_conn conn, int bidi, void *user,
+                        quicpro_stream *ret);
+int64_t quicpro_stream_read(quicpro_loop *loop, quicpro_stream stream, void *buf, size_t cap,
+                            int *fin, uint64_t *code);
+int quicpro_stream_shutdown(quicpro_loop *loop, quicpro_stream stream, unsigned how, uint64_t code);
+int quicpro_stream_set_priority(quicpro_loop *loop, quicpro_stream stream, unsigned urgency,
+                                int incremental);
+int quicpro_datagram_send(quicpro_loop *loop, quicpro_conn conn, const void *data, size_t len);
+int64_t quicpro_datagram_max(quicpro_loop *loop, quicpro_conn conn);
 enum quicpro_op {
     QUICPRO_OP_RESPOND = 1,
     QUICPRO_OP_WRITE = 2,

@@ -1,0 +1,443 @@
+"""Raw QUIC without a loop: batches of events become the state of connections and streams.
+
+A front (asyncio, trio, threads) makes a `Core` on a loop of the library, feeds it the batches of
+that loop, flushes when `changed` was called, and knows how to wait: whoever must, puts a token into
+a list, its gate; `wake` is called with it when something has changed, takes the first token and
+resumes its owner, who looks again and then lets the next one look. So a change wakes one waiter, in
+their order, and a wait that is given up loses nothing.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import Any, Final, NamedTuple
+
+from . import _batch, errors
+from ._batch import Batch
+from ._check import check_loop, error
+from ._ffi import ffi, lib
+from ._messages import ConnectionInfo, connection_info, failure_of
+from ._raw_stream import WAIT, StreamCore, check_code
+from ._tls import peer_certificates
+from .config import Config
+
+__all__ = ["Address", "ConnectionCore", "Core", "client_options", "server_options"]
+
+SCRATCH: Final = 65536  # bytes of one read that does not go to the caller's memory
+REASON_MAX: Final = 256
+
+STREAM: Final = lib.QUICPRO_EVENT_STREAM
+READABLE: Final = lib.QUICPRO_EVENT_READABLE
+STOPPED: Final = lib.QUICPRO_EVENT_STOPPED
+DATAGRAM: Final = lib.QUICPRO_EVENT_DATAGRAM
+STREAMS: Final = lib.QUICPRO_EVENT_STREAMS
+EARLY: Final = lib.QUICPRO_FLAG_EARLY
+UNI: Final = lib.QUICPRO_FLAG_UNI
+
+
+class Address(NamedTuple):
+    """Host and port of one end."""
+
+    host: str
+    port: int
+
+    @classmethod
+    def of(cls, text: str) -> Address:
+        host, _, port = text.rpartition(":")
+        return cls(host.strip("[]"), int(port or 0))
+
+
+def _protocols(alpn: Sequence[str] | None, config: Config | None) -> Config:
+    config = config or Config()
+    if alpn is not None:
+        if isinstance(alpn, str):
+            raise TypeError(f'alpn is a list of names, such as ["{alpn}"]')
+        config = config.replace(alpn=list(alpn))
+    names = config["alpn"]
+    if not names or "h3" in names:
+        what = "h3 is HTTP/3, for Client and Server" if names else "none is given"
+        raise ValueError(f"alpn: the name of a protocol of your own is needed; {what}")
+    return config
+
+
+def client_options(
+    alpn: Sequence[str] | None,
+    config: Config | None,
+    cafile: Any,
+    verify: bool | None,
+    handshake_timeout: float | None,
+) -> Config:
+    """The configuration of a raw connection.
+
+    Raises:
+        ConfigError: an option cannot have its value.
+        ValueError: no protocol, or HTTP/3.
+    """
+    options = {"ca_file": cafile, "verify_peer": verify, "handshake_timeout": handshake_timeout}
+    given = {key: value for key, value in options.items() if value is not None}
+    return _protocols(alpn, config).replace(**given)
+
+
+def server_options(
+    alpn: Sequence[str] | None, config: Config | None, certfile: Any, keyfile: Any
+) -> Config:
+    """The same for a listener."""
+    options = {"cert_file": certfile, "key_file": keyfile}
+    given = {key: value for key, value in options.items() if value is not None}
+    return _protocols(alpn, config).replace(**given)
+
+
+def _reason(text: str) -> str:
+    """What the peer gave as reason: the library puts it in brackets behind its own words."""
+    return text.partition(" (")[2][:-1] if text.endswith(")") else ""
+
+
+class ConnectionCore:
+    """State of one connection; made by `Core`."""
+
+    stream_class: type[StreamCore] = StreamCore
+
+    def __init__(self, core: Core, handle: int, is_server: bool) -> None:
+        self._core = core
+        self._handle = handle
+        self.is_server = is_server
+        self.established = False
+        self.error: Exception | None = None  #: why it ended; None while it is open
+        self.reason = ""  #: the words of whoever closed it
+        self.datagrams_dropped = 0  #: that came while too many waited to be received
+        self._closing = False
+        self._info: ConnectionInfo | None = None
+        self._certificates: tuple[bytes, ...] | None = None
+        self._accepted: deque[StreamCore] = deque()
+        self._datagrams: deque[bytes] = deque()
+        self._numbers = [0, 0]  # streams opened here: bidirectional, unidirectional
+        self.connecting: list[Any] = []
+        self.opening: tuple[list[Any], list[Any]] = ([], [])
+        self.accepting: list[Any] = []
+        self.receiving: list[Any] = []
+        self.ending: list[Any] = []
+
+    def __repr__(self) -> str:
+        state = "closed" if self.error else "open" if self.established else "connecting"
+        return f"<{type(self).__name__} {state} {'server' if self.is_server else 'client'}>"
+
+    # Facts.
+
+    @property
+    def info(self) -> ConnectionInfo:
+        """Facts and figures; the last that were asked for, once it has ended.
+
+        Raises:
+            ConnectionError: it ended before there were any.
+        """
+        now = None if self.error else connection_info(self._core.loop, self._handle)
+        if now is not None:
+            self._info = now
+        if self._info is None:
+            raise self.error or errors.ConnectionClosed("the connection has ended")
+        return self._info
+
+    @property
+    def alpn(self) -> str:
+        """The protocol that the handshake chose."""
+        return self.info.alpn
+
+    @property
+    def peer(self) -> Address:
+        """Where the peer is."""
+        return Address.of(self.info.peer)
+
+    @property
+    def local(self) -> Address:
+        """Where this side is."""
+        return Address.of(self.info.local)
+
+    @property
+    def early_data(self) -> str:
+        """What became of data sent before the handshake was done: none, accepted or rejected."""
+        return self.info.early_data
+
+    @property
+    def peer_certificates(self) -> tuple[bytes, ...]:
+        """The chain that the peer sent, in DER, its own first; empty if it has none."""
+        if self._certificates is None:
+            if self.error is not None:
+                raise self.error.with_traceback(None)
+            self._certificates = peer_certificates(self._core.loop, self._handle)
+        return self._certificates
+
+    @property
+    def datagram_max(self) -> int:
+        """Bytes of the longest datagram that can be sent now; 0: this connection has none."""
+        n = int(lib.quicpro_datagram_max(self._core.loop, self._handle))
+        return max(n, 0)
+
+    # Commands.
+
+    def _alive(self) -> None:
+        if self.error is not None:
+            raise self.error.with_traceback(None)
+        if self._closing:
+            raise errors.ConnectionClosed("the connection was closed by us")
+
+    def send_datagram(self, data: bytes | bytearray | memoryview) -> bool:
+        """Send a datagram: it may be lost, and is not sent again (RFC 9221).
+
+        Returns:
+            False: too many wait to be sent, and this one was dropped.
+
+        Raises:
+            ValueError: longer than `datagram_max`.
+            ProtocolError: the peer takes no datagrams, or `datagrams_enable` is off here.
+            ConnectionError: the connection has ended.
+        """
+        self._alive()
+        place = ffi.from_buffer(data)
+        rc = lib.quicpro_datagram_send(self._core.loop, self._handle, place, len(place))
+        self._core.changed()
+        if rc == lib.QUICPRO_EAGAIN:
+            return False
+        if rc == lib.QUICPRO_E2BIG:
+            raise ValueError(
+                f"a datagram of {len(place)} bytes; at most {self.datagram_max} fit now"
+            )
+        if rc == lib.QUICPRO_ESTATE:
+            raise errors.ProtocolError(
+                'no datagrams here: both sides need the option "datagrams_enable"', code=rc
+            )
+        if rc < 0:
+            raise error(rc)
+        return True
+
+    def close(self, code: int = 0, reason: str = "") -> None:
+        """Close at once: what was not acknowledged yet may be lost, both ways.
+
+        Args:
+            code: the application's, for the peer; 0 is no error.
+            reason: words for the peer, at most 256 bytes of UTF-8.
+        """
+        check_code(code)
+        words = reason.encode()
+        if len(words) > REASON_MAX or b"\0" in words:
+            raise ValueError("a reason is at most 256 bytes of UTF-8, without NUL")
+        if self.error is None and not self._closing:
+            self._closing = True
+            lib.quicpro_conn_close(self._core.loop, self._handle, code, words)
+            self._core.changed()
+
+    def poll_connected(self) -> Any:
+        if self.established:
+            return self
+        if self.error is not None:
+            raise self.error.with_traceback(None)
+        return WAIT
+
+    def poll_open(self, bidi: bool = True, wait: bool = True) -> Any:
+        self._alive()
+        core = self._core
+        rc = lib.quicpro_stream_open(core.loop, self._handle, bidi, ffi.NULL, core.handle)
+        if rc == lib.QUICPRO_ELIMIT:
+            if wait:
+                return WAIT
+            kind = "bidirectional" if bidi else "unidirectional"
+            raise errors.StreamLimit(f"the peer allows no more {kind} streams now", code=rc)
+        if rc < 0:
+            raise error(rc)
+        number = self._numbers[not bidi]
+        self._numbers[not bidi] += 1
+        stream_id = number << 2 | (0 if bidi else 2) | self.is_server
+        stream = self.stream_class(self, int(core.handle[0]), stream_id, False)
+        core.streams[stream._handle] = stream
+        return stream
+
+    def poll_accept(self) -> Any:
+        if self._accepted:
+            return self._accepted.popleft()
+        self._alive()
+        return WAIT
+
+    def poll_next(self) -> Any:
+        """For iteration: None after the last stream of a connection that ended well."""
+        if not self._accepted and isinstance(self.error, errors.ConnectionClosed):
+            if self.error.code == 0:
+                return None
+        return self.poll_accept()
+
+    def poll_datagram(self) -> Any:
+        if self._datagrams:
+            return self._datagrams.popleft()
+        self._alive()
+        return WAIT
+
+    def poll_closed(self) -> Any:
+        return self.error if self.error is not None else WAIT
+
+    # What happens to it.
+
+    def on_stream(self, handle: int, stream_id: int, early: bool) -> None:
+        stream = self.stream_class(self, handle, stream_id, early)
+        self._core.streams[handle] = stream
+        self._accepted.append(stream)  # no more than the streams that the peer may open
+        self._core.wake(self.accepting)
+
+    def on_datagram(self, data: bytes) -> None:
+        if len(self._datagrams) >= self._core.datagrams_max:
+            self.datagrams_dropped += 1  # RFC 9221 section 5.2 allows it
+            return
+        self._datagrams.append(data)
+        self._core.wake(self.receiving)
+
+    def on_connected(self) -> None:
+        self.established = True
+        self._info = connection_info(self._core.loop, self._handle)
+        self._core.wake(self.connecting)
+
+    def on_closed(self, failure: Exception, reason: str) -> None:
+        if self.error is not None:
+            return
+        self.error = failure
+        self.reason = reason
+        for gate in (
+            self.connecting, *self.opening, self.accepting, self.receiving, self.ending
+        ):  # fmt: skip
+            self._core.wake(gate)
+
+
+class Core:
+    """The connections of one loop, and their streams.
+
+    Args:
+        loop: the library's; who drives it calls `feed` with its batches.
+        config: that of the connections.
+        connection_class: what connections become.
+        changed: called after commands: a flush is needed.
+        wake: called with a gate: take its first token, if it has one, and resume its owner.
+    """
+
+    def __init__(
+        self,
+        loop: Any,
+        config: Config,
+        connection_class: type[ConnectionCore],
+        changed: Callable[[], None],
+        wake: Callable[[list[Any]], None],
+    ) -> None:
+        self.loop = loop
+        self.front: Any = None
+        self.changed = changed
+        self.wake = wake
+        self.conns: dict[int, ConnectionCore] = {}
+        self.streams: dict[int, StreamCore] = {}
+        self.accepted: deque[ConnectionCore] = deque()
+        self.accepting: list[Any] = []
+        self.closed: Exception | None = None
+        self.datagrams_max: int = config["dgram_recv_queue_len"]
+        self._connection_class = connection_class
+        # What calls return by pointer, made once.
+        self.fin = ffi.new("int *")
+        self.code = ffi.new("uint64_t *")
+        self.handle = ffi.new("uint64_t *")
+        self.scratch_size = SCRATCH
+        self.scratch = ffi.new("char[]", SCRATCH)
+        self.window = ffi.buffer(self.scratch)
+
+    def connect(self, client: Any, host: str, port: int) -> ConnectionCore:
+        """Begin a connection.
+
+        Raises:
+            ValueError: no such port, or no name that a host can have.
+            ConnectionError: it cannot even begin.
+        """
+        if not isinstance(port, int):
+            raise TypeError(f"a port is an int, not {type(port).__name__}")
+        if not 0 < port < 65536:
+            raise ValueError(f"a port is 1 to 65535, not {port}")
+        try:
+            name = host.encode("ascii") if host.isascii() else host.encode("idna")
+        except UnicodeError:
+            raise ValueError(f"{host!r} is not the name of a host") from None
+        check_loop(lib.quicpro_client_connect(client, name, port, ffi.NULL, self.handle), self.loop)
+        conn = self._connection_class(self, int(self.handle[0]), False)
+        self.conns[conn._handle] = conn
+        self.changed()
+        return conn
+
+    def poll_accept(self) -> Any:
+        if self.accepted:
+            return self.accepted.popleft()
+        if self.closed is not None:
+            raise self.closed.with_traceback(None)
+        return WAIT
+
+    def feed(self, raw: Any) -> None:
+        """Take a batch in."""
+        words = Batch(raw).words
+        streams = self.streams
+        for i in range(0, len(words), 8):
+            head, handle = words[i], words[i + 2]
+            kind = head & 0xFFFF
+            if kind == READABLE:
+                if (stream := streams.get(handle)) is not None:
+                    stream.on_readable()
+            elif handle and kind != STREAM:
+                if (stream := streams.get(handle)) is not None:
+                    self._on_stream_event(stream, kind, words[i : i + 6])
+            else:
+                self._on_connection_event(kind, words[i : i + 8])
+
+    def _on_stream_event(self, stream: StreamCore, kind: int, event: list[int]) -> None:
+        head, _, _, code, address, length = event
+        if kind == _batch.WRITABLE:
+            stream.on_writable()
+        elif kind == STOPPED:
+            stream.on_stopped(code)
+        elif kind == _batch.DATA:
+            fin = bool(head >> 16 & _batch.FIN)
+            stream.on_rest(_batch.body(address, length), fin)
+        elif kind == _batch.RESET:
+            stream.on_end(self._failure(event)[0])
+
+    @staticmethod
+    def _failure(event: list[int]) -> tuple[Exception, str]:
+        head, _, _, code, address, length = event
+        text = _batch.text(address, length)
+        remote = bool(head >> 16 & _batch.REMOTE)
+        return failure_of(_batch.error_of(head), text, code, remote), _reason(text)
+
+    def _on_connection_event(self, kind: int, event: list[int]) -> None:
+        head, handle, stream, _, address, length, stream_id, _ = event
+        conn = self.conns.get(handle)
+        if kind == _batch.CONNECTED:
+            if conn is None:
+                conn = self.conns[handle] = self._connection_class(self, handle, True)
+                conn.on_connected()
+                self.accepted.append(conn)  # no more than "max_connections"
+                self.wake(self.accepting)
+            else:
+                conn.on_connected()
+        elif conn is None:
+            pass  # a handshake that came to nothing
+        elif kind == STREAM:
+            conn.on_stream(stream, stream_id, bool(head >> 16 & EARLY))
+        elif kind == DATAGRAM:
+            conn.on_datagram(_batch.body(address, length))
+        elif kind == STREAMS:
+            self.wake(conn.opening[bool(head >> 16 & UNI)])
+        elif kind == _batch.CLOSED:
+            del self.conns[handle]
+            conn.on_closed(*self._failure(event[:6]))
+
+    def end(self, why: Exception) -> None:
+        """The loop is gone, or not ours any more: whoever waits or comes gets this."""
+        self.closed = why
+        self.accepted.clear()
+        for stream in list(self.streams.values()):
+            stream.on_end(why)
+        for conn in list(self.conns.values()):
+            conn.on_closed(why, "")
+        self.conns.clear()
+        self.streams.clear()
+        self.loop = ffi.NULL
+        while self.accepting:
+            self.wake(self.accepting)
