@@ -58,6 +58,7 @@ RAW = {
     "_raw",
     "_raw_async",
     "_raw_stream",
+    "_raw_sync",
     "_messages",
     "_tls",
     "_stats",

@@ -45,6 +45,7 @@ STATUS = [
     ("Blocking client, shared by threads", "tests/python/test_sync.py"),
     ("asyncio client", "tests/python/test_aio.py"),
     ("Streams and datagrams of a protocol of your own, on asyncio", "tests/python/test_raw.py"),
+    ("The same for threads that block", "tests/python/test_raw_sync.py"),
     ("Command line: serve, get, config, devcert, version", "tests/python/test_cli_serve.py"),
     ("Options from files, environment, arguments; locked by policy", "tests/python/test_config.py"),
     ("aioquic, curl and ngtcp2 agree with us", "tests/interop"),

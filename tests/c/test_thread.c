@@ -195,6 +195,33 @@ static void test_events_of_the_connection(void)
     teardown(&s);
 }
 
+/* A caller that keeps its own state gets all events from one place. */
+static void test_events_of_all_handles_together(void)
+{
+    struct setup s;
+    quicpro_stream stream;
+    quicpro_batch *batch;
+    unsigned seen = 0;
+    setup(&s, false);
+    CHECK_INT(quicpro_thread_collect(s.thread), ==, 0);
+    CHECK_INT(begin(&s, "/", &stream), ==, 0);
+    for (bool end = false; !end;) {
+        int r = quicpro_thread_wait(s.thread, 0, DEADLINE_S * QUICPRO_SECOND, &batch);
+        if (!CHECK_INT(r, >, 0))
+            break;
+        for (int i = 0; i < r; i++) {
+            const quicpro_event *e = &batch->events[i];
+            seen |= 1u << e->type;
+            end |= e->stream == stream && (e->flags & QUICPRO_FLAG_FIN) != 0;
+        }
+        quicpro_thread_batch_free(batch);
+    }
+    CHECK(seen & 1u << QUICPRO_EVENT_RESPONSE && seen & 1u << QUICPRO_EVENT_DATA);
+    CHECK_INT(quicpro_thread_wait(s.thread, 0, 0, &batch), ==, QUICPRO_ETIMEDOUT);
+    CHECK_INT(quicpro_thread_collect(NULL), ==, QUICPRO_EINVAL);
+    teardown(&s);
+}
+
 /* More than is kept of a stream that nobody reads: it is paused, and goes on when it is taken. */
 static void test_a_large_answer_waits_to_be_taken(void)
 {
@@ -390,11 +417,17 @@ static void test_a_child_may_not_use_it(void)
 int main(void)
 {
     static const struct check_test tests[] = {
-        TEST(test_callers_get_their_own_answers), TEST(test_spinning),
-        TEST(test_events_of_the_connection),      TEST(test_a_large_answer_waits_to_be_taken),
-        TEST(test_timeouts_and_stale_handles),    TEST(test_a_reset_ends_waiting),
-        TEST(test_freeing_ends_waiting),          TEST(test_ignored_handles),
-        TEST(test_closing_ends_streams),          TEST(test_a_child_may_not_use_it),
+        TEST(test_events_of_all_handles_together),
+        TEST(test_callers_get_their_own_answers),
+        TEST(test_spinning),
+        TEST(test_events_of_the_connection),
+        TEST(test_a_large_answer_waits_to_be_taken),
+        TEST(test_timeouts_and_stale_handles),
+        TEST(test_a_reset_ends_waiting),
+        TEST(test_freeing_ends_waiting),
+        TEST(test_ignored_handles),
+        TEST(test_closing_ends_streams),
+        TEST(test_a_child_may_not_use_it),
     };
     return RUN(tests);
 }

@@ -105,6 +105,7 @@ class ConnectionCore:
         self.established = False
         self.error: Exception | None = None  #: why it ended; None while it is open
         self.reason = ""  #: the words of whoever closed it
+        self.datagrams_max = core.datagrams_max
         self.datagrams_dropped = 0  #: that came while too many waited to be received
         self._closing = False
         self._info: ConnectionInfo | None = None
@@ -170,8 +171,10 @@ class ConnectionCore:
     @property
     def datagram_max(self) -> int:
         """Bytes of the longest datagram that can be sent now; 0: this connection has none."""
-        n = int(lib.quicpro_datagram_max(self._core.loop, self._handle))
-        return max(n, 0)
+        return self._longest()
+
+    def _longest(self) -> int:
+        return max(0, int(lib.quicpro_datagram_max(self._core.loop, self._handle)))
 
     # Commands.
 
@@ -199,13 +202,13 @@ class ConnectionCore:
         if rc == lib.QUICPRO_EAGAIN:
             return False
         if rc == lib.QUICPRO_E2BIG:
-            raise ValueError(
-                f"a datagram of {len(place)} bytes; at most {self.datagram_max} fit now"
-            )
+            raise ValueError(f"a datagram of {len(place)} bytes; at most {self._longest()} fit now")
         if rc == lib.QUICPRO_ESTATE:
             raise errors.ProtocolError(
                 'no datagrams here: both sides need the option "datagrams_enable"', code=rc
             )
+        if rc == lib.QUICPRO_ESTALE:
+            raise errors.ConnectionClosed("the connection has ended", code=rc)
         if rc < 0:
             raise error(rc)
         return True
@@ -242,6 +245,8 @@ class ConnectionCore:
                 return WAIT
             kind = "bidirectional" if bidi else "unidirectional"
             raise errors.StreamLimit(f"the peer allows no more {kind} streams now", code=rc)
+        if rc == lib.QUICPRO_ESTALE:
+            return WAIT  # it has ended: an event that is under way says how
         if rc < 0:
             raise error(rc)
         number = self._numbers[not bidi]
@@ -282,7 +287,7 @@ class ConnectionCore:
         self._core.wake(self.accepting)
 
     def on_datagram(self, data: bytes) -> None:
-        if len(self._datagrams) >= self._core.datagrams_max:
+        if len(self._datagrams) >= self.datagrams_max:
             self.datagrams_dropped += 1  # RFC 9221 section 5.2 allows it
             return
         self._datagrams.append(data)
@@ -342,8 +347,8 @@ class Core:
         self.scratch = ffi.new("char[]", SCRATCH)
         self.window = ffi.buffer(self.scratch)
 
-    def connect(self, client: Any, host: str, port: int) -> ConnectionCore:
-        """Begin a connection.
+    def connect(self, client: Any, host: str, port: int, config: Config) -> ConnectionCore:
+        """Begin a connection of a client that has this configuration.
 
         Raises:
             ValueError: no such port, or no name that a host can have.
@@ -359,6 +364,7 @@ class Core:
             raise ValueError(f"{host!r} is not the name of a host") from None
         check_loop(lib.quicpro_client_connect(client, name, port, ffi.NULL, self.handle), self.loop)
         conn = self._connection_class(self, int(self.handle[0]), False)
+        conn.datagrams_max = config["dgram_recv_queue_len"]
         self.conns[conn._handle] = conn
         self.changed()
         return conn

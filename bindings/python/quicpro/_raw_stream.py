@@ -30,6 +30,8 @@ _write = lib.quicpro_stream_write
 _from_buffer = ffi.from_buffer
 _EAGAIN: Final = lib.QUICPRO_EAGAIN
 _ERESET: Final = lib.QUICPRO_ERESET
+# Nothing now; or it has ended, and events that were not looked at yet say how.
+_TOLD_LATER: Final = (_EAGAIN, lib.QUICPRO_ESTALE, lib.QUICPRO_ESTATE)
 
 
 class _Wait:
@@ -77,6 +79,7 @@ class StreamCore:
         "_left",
         "_read_error",
         "_readable",
+        "_refused_since",
         "_scanned",
         "_write_error",
         "early_data",
@@ -103,6 +106,7 @@ class StreamCore:
         self._left: deque[bytes] = deque()  # written while the library takes no more
         self._ended = False  # write_eof() was called
         self._end_wanted = False  # and waits behind _left
+        self._refused_since = False  # the library takes no more, and will say why
         self._write_error: Exception | None = None
         self.readers: list[Any] = []
         self.writers: list[Any] = []
@@ -146,10 +150,6 @@ class StreamCore:
             core.changed()  # reading is what lets the peer send more
             return int(n)
         self._readable = False
-        if n == _EAGAIN:
-            return 0
-        core.changed()
-        self._eof = True
         if n == _ERESET:
             code = core.code[0]
             self._read_error = errors.StreamReset(
@@ -158,9 +158,11 @@ class StreamCore:
                 wire_code=code,
                 remote=True,
             )
-        else:
-            self._read_error = self._conn.error or error(n)
-        self._forget_if_done()
+            self._eof = True
+            core.changed()
+            self._forget_if_done()
+        elif n not in _TOLD_LATER:
+            raise error(n)
         return 0
 
     def _pull_bytes(self, size: int) -> bytes:
@@ -324,16 +326,14 @@ class StreamCore:
 
     def _refused(self, rc: int) -> None:
         self._core.changed()
-        if rc == _ERESET:
-            return  # the event that is under way has the code: drain() waits for it
-        if rc == lib.QUICPRO_ESTALE:
-            raise (self._conn.error or self._wrong("has ended")).with_traceback(None)
-        raise error(rc)
+        if rc not in (_ERESET, lib.QUICPRO_ESTALE):
+            raise error(rc)
+        self._refused_since = True  # an event that is under way says why: drain() waits for it
 
     def poll_drain(self) -> Any:
         if self._write_error is not None:
             raise self._write_error.with_traceback(None)
-        return WAIT if self._left else None
+        return WAIT if self._left or self._refused_since else None
 
     def can_write_eof(self) -> bool:
         """Whether this side sends."""
@@ -492,6 +492,7 @@ class StreamCore:
             self._write_error = why
         self._ended = True
         self._end_wanted = False
+        self._refused_since = False
         self._left.clear()
         self._core.wake(self.writers)
         self._forget_if_done()

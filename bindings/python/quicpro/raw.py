@@ -207,7 +207,7 @@ def connect(
 async def _connect(host: str, port: int, config: Config) -> Connection:
     hub = _shared_hub(config)
     try:
-        conn = hub.core.connect(hub.client(config), host, port)
+        conn = hub.core.connect(hub.client(config), host, port, config)
     except BaseException:
         hub._free_if_idle()
         raise

@@ -1,4 +1,7 @@
-"""The blocking client: safe to use from any number of threads."""
+"""The blocking client: safe to use from any number of threads.
+
+`connect()` and `listen()` are the blocking twins of `quicpro.connect()` and `quicpro.listen()`.
+"""
 
 from __future__ import annotations
 
@@ -30,11 +33,12 @@ from ._messages import (
     split_body,
     start_request,
 )
+from ._raw_sync import Connection, Listener, RawStream, connect, listen
 from ._tls import peer_certificates
 from .config import Config
 from .stats import ConnectionStats
 
-__all__ = ["Client", "Stream", "get"]
+__all__ = ["Client", "Connection", "Listener", "RawStream", "Stream", "connect", "get", "listen"]
 
 _FOREVER = 0xFFFFFFFFFFFFFFFF
 _CANCELLED = 0x10C  # H3_REQUEST_CANCELLED

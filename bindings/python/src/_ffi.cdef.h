@@ -349,6 +349,7 @@ int quicpro_loop_submit(quicpro_loop *loop, const void *records, size_t len, siz
 typedef struct quicpro_thread quicpro_thread;
 int quicpro_thread_new(quicpro_thread **ret, const quicpro_config *config);
 void quicpro_thread_free(quicpro_thread *thread);
+int quicpro_thread_collect(quicpro_thread *thread);
 int quicpro_thread_enter(quicpro_thread *thread, quicpro_loop **ret);
 void quicpro_thread_leave(quicpro_thread *thread);
 int quicpro_thread_wait(quicpro_thread *thread, quicpro_handle handle, quicpro_tstamp timeout,

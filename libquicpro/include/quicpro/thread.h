@@ -25,6 +25,14 @@ QUICPRO_API int quicpro_thread_new(quicpro_thread **ret, const quicpro_config *c
  *  @param thread  may be NULL @since 0.1 */
 QUICPRO_API void quicpro_thread_free(quicpro_thread *thread);
 
+/** Keeps the events of all handles together from now on, in their order: they are those of handle 0
+ *  in quicpro_thread_wait(). For callers that keep the state of connections themselves, and for
+ *  servers, whose connections nobody knows before. To be called first, and not for HTTP/3: no
+ *  stream is paused. Datagrams beyond 1 MiB that wait are dropped.
+ *  @return 0; QUICPRO_EINVAL; QUICPRO_EFORK
+ *  @since 0.1 */
+QUICPRO_API int quicpro_thread_collect(quicpro_thread *thread);
+
 /** Takes the loop for the calling thread: until quicpro_thread_leave() any command may be issued
  *  on it (never run, flush or wait). Keep it short: the loop stands still.
  *  @param ret  the loop, borrowed until leave

@@ -41,7 +41,9 @@ struct quicpro_thread {
     struct mailbox *bucket[BUCKETS];
     unsigned waiting; /* callers in quicpro_thread_wait(): freeing waits for them */
     uint64_t ended;   /* handles, as far as those who wait were told */
+    uint64_t watched; /* version of the descriptors that the thread waits for */
     bool stop;
+    bool whole;         /* all events go to the mailbox of handle 0 */
     atomic_uint wanted; /* callers that want the lock: the thread lets them in first */
 };
 
@@ -63,7 +65,7 @@ static void drop_box(struct mailbox **at)
 
 static bool is_live(quicpro_thread *t, quicpro_handle handle)
 {
-    return qp_slab_get(&t->loop->streams, handle) != NULL ||
+    return (t->whole && handle == 0) || qp_slab_get(&t->loop->streams, handle) != NULL ||
            qp_slab_get(&t->loop->raw_streams, handle) != NULL ||
            qp_link_get(t->loop, handle) != NULL;
 }
@@ -129,7 +131,7 @@ static int copy_event(struct qp_batch *to, const quicpro_batch *from, const quic
 
 static void deliver(quicpro_thread *t, const quicpro_batch *batch, const quicpro_event *event)
 {
-    const quicpro_handle handle = event->stream != 0 ? event->stream : event->conn;
+    const quicpro_handle handle = t->whole ? 0 : event->stream != 0 ? event->stream : event->conn;
     struct mailbox *box = get_box(t, handle);
     if (box == NULL)
         return;
@@ -139,8 +141,15 @@ static void deliver(quicpro_thread *t, const quicpro_batch *batch, const quicpro
             drop_box(place(t, handle));
         return;
     }
+    if (t->whole && event->type == QUICPRO_EVENT_DATAGRAM) {
+        if (box->bytes >= KEPT_MAX)
+            return; /* "a receiver ... MAY drop" (RFC 9221 section 5.2) */
+        box->bytes += sizeof(*event) + event->len;
+    }
     if (copy_event(&box->batch, batch, event) < 0)
         box->batch.failed = true;
+    if (t->whole)
+        return;
     box->ended |= last || (event->flags & QUICPRO_FLAG_FIN) != 0;
     box->bytes += event->type == QUICPRO_EVENT_DATA ? event->len : 0;
     if (box->bytes >= KEPT_MAX && !box->paused && !box->ended) {
@@ -232,6 +241,7 @@ static void *drive(void *arg)
         int timeout = patience(t->loop);
         if (!watch(&w, t->loop))
             timeout = timeout == 0 ? 0 : 1;
+        t->watched = w.version;
         const quicpro_tstamp spin = t->loop->options.spin_us * QUICPRO_MICROSECOND;
         pthread_mutex_unlock(&t->lock);
         if (spin == 0 || !spun(t, &w, timeout, spin))
@@ -332,9 +342,33 @@ int quicpro_thread_enter(quicpro_thread *thread, quicpro_loop **ret)
     return 0;
 }
 
+int quicpro_thread_collect(quicpro_thread *thread)
+{
+    if (thread == NULL)
+        return QUICPRO_EINVAL;
+    if (forked(thread))
+        return QUICPRO_EFORK;
+    lock(thread);
+    thread->whole = true;
+    pthread_mutex_unlock(&thread->lock);
+    return 0;
+}
+
+/* Whether the thread waits for something else, or longer, than it should by now. */
+static bool must_wake(quicpro_thread *t)
+{
+    uint64_t version = t->watched;
+    return (quicpro_loop_wants(t->loop) & QUICPRO_WANT_RUN) != 0 ||
+           quicpro_loop_expiry(t->loop) != QUICPRO_FOREVER ||
+           quicpro_loop_fds(t->loop, NULL, 0, &version) != 0;
+}
+
 void quicpro_thread_leave(quicpro_thread *thread)
 {
-    quicpro_loop_wake(thread->loop);
+    /* Sent here and now: waking the thread for it would cost more, and later. */
+    quicpro_loop_flush(thread->loop);
+    if (must_wake(thread))
+        quicpro_loop_wake(thread->loop);
     tell_ended(thread);
     pthread_mutex_unlock(&thread->lock);
 }

@@ -1,0 +1,534 @@
+"""Raw QUIC for callers that block, safe to use from any number of threads.
+
+The library's thread runs the loop and keeps the events. Whoever has to wait takes them: one caller
+at a time, the others wait for it. State changes only while the loop is entered, so its lock guards
+ours too.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+import weakref
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from types import TracebackType
+from typing import Any, cast
+
+from . import errors
+from ._check import check, check_loop
+from ._ffi import ffi, lib
+from ._messages import ConnectionInfo
+from ._raw import ConnectionCore, Core, client_options, server_options
+from ._raw_stream import LIMIT, WAIT, StreamCore
+from .config import Config
+
+__all__ = ["Connection", "Listener", "RawStream", "connect", "listen"]
+
+_SLICE = 0.2  # seconds: a C wait cannot be interrupted, and signal handlers must get their turn
+
+
+def _free(pid: int, thread: Any, clients: list[Any], servers: list[Any]) -> None:
+    if pid != os.getpid():
+        return  # a child: the sockets are the parent's
+    loop = ffi.new("quicpro_loop **")
+    if lib.quicpro_thread_enter(thread, loop) == 0:
+        for ptr in servers:
+            lib.quicpro_server_free(ptr)
+        for ptr in clients:
+            lib.quicpro_client_free(ptr)
+        lib.quicpro_thread_leave(thread)
+    lib.quicpro_thread_free(thread)
+
+
+class _Hub:
+    """A loop in a C thread. All connections that are opened share one; a listener has its own.
+
+    `with hub:` enters the loop.
+    """
+
+    _shared: _Hub | None = None
+    _guard = threading.Lock()
+
+    def __init__(self, config: Config) -> None:
+        ret = ffi.new("quicpro_thread **")
+        check(lib.quicpro_thread_new(ret, config._struct))
+        self.ptr = ret[0]
+        self.pid = os.getpid()
+        self.clients: list[tuple[Config, Any]] = []
+        self.generation = 0  # batches taken in
+        self._client_ptrs: list[Any] = []
+        self.servers: list[Any] = []
+        self._leader = threading.Lock()  # held by the one that takes events
+        self._changed = threading.Condition()
+        self._batch = ffi.new("quicpro_batch **")
+        self._finalizer = weakref.finalize(
+            self, _free, self.pid, self.ptr, self._client_ptrs, self.servers
+        )
+        check(lib.quicpro_thread_collect(self.ptr))
+        self._loop = ffi.new("quicpro_loop **")
+        check(lib.quicpro_thread_enter(self.ptr, self._loop))
+        lib.quicpro_thread_leave(self.ptr)
+        self.core = Core(self._loop[0], config, Connection, lambda: None, lambda gate: None)
+        self.core.front = self
+
+    @classmethod
+    def shared(cls) -> _Hub:
+        with cls._guard:
+            if cls._shared is None or cls._shared.pid != os.getpid():
+                cls._shared = _Hub(Config())
+            return cls._shared
+
+    def __enter__(self) -> Core:
+        check(lib.quicpro_thread_enter(self.ptr, self._loop))
+        return self.core
+
+    def __exit__(self, *_: object) -> None:
+        lib.quicpro_thread_leave(self.ptr)
+
+    def client(self, config: Config) -> Any:
+        """The library's client for a configuration; the loop is entered."""
+        for known, ptr in self.clients:
+            if known is config or known._layers == config._layers:
+                return ptr
+        ret = ffi.new("quicpro_client **")
+        loop = self.core.loop
+        check_loop(lib.quicpro_client_new(ret, loop, config._struct), loop)
+        self.clients.append((config, ret[0]))
+        self._client_ptrs.append(ret[0])
+        return ret[0]
+
+    def until(self, timeout: float | None, poll: Callable[..., Any], *args: Any) -> Any:
+        """Poll until it returns something.
+
+        Raises:
+            TimeoutError: it did not in time.
+        """
+        deadline = None if timeout is None else time.monotonic() + timeout
+        looked = False
+        while True:
+            with self:
+                got = poll(*args)
+                seen = self.generation
+            if got is not WAIT:
+                return got
+            rest = _SLICE if deadline is None else deadline - time.monotonic()
+            if looked and rest <= 0:
+                raise errors.TimeoutError(f"nothing came in {timeout:g} s")
+            looked = True
+            self._take(seen, max(0.0, min(rest, _SLICE)))
+
+    def _take(self, seen: int, seconds: float) -> None:
+        """Take events in, or wait until somebody else did."""
+        if not self._leader.acquire(blocking=False):
+            with self._changed:
+                self._changed.wait_for(
+                    lambda: self.generation != seen or not self._leader.locked(), seconds
+                )
+            return
+        try:
+            if self.generation != seen:
+                return
+            rc = lib.quicpro_thread_wait(self.ptr, 0, round(seconds * 1e9), self._batch)
+            if rc == lib.QUICPRO_ETIMEDOUT:
+                return
+            check(rc)
+            batch = self._batch[0]
+            try:
+                with self:
+                    self.core.feed(batch)
+                    self.generation += 1
+            finally:
+                lib.quicpro_thread_batch_free(batch)
+        finally:
+            self._leader.release()
+            with self._changed:
+                self._changed.notify_all()
+
+    def free(self) -> None:
+        """End a listener's loop."""
+        if self.pid == os.getpid() and self._finalizer.alive:
+            with self:
+                for ptr in self.servers:
+                    lib.quicpro_server_free(ptr)
+                self.servers.clear()
+                loop = self.core.loop
+                self.core.end(errors.ConnectionClosed("the listener was closed"))
+                self.core.loop = loop
+                self.generation += 1
+            with self._changed:
+                self._changed.notify_all()
+
+
+def _after_fork() -> None:
+    _Hub._guard = threading.Lock()  # another thread may have held it
+
+
+os.register_at_fork(after_in_child=_after_fork)
+
+
+class RawStream(StreamCore):
+    """A QUIC stream, for callers that block.
+
+    Threads may share it, one that reads and any number that write.
+
+    Attributes:
+        timeout: seconds that each call may take; None: no limit. At first its connection's.
+        id: the stream's (RFC 9000 section 2.1).
+        early_data: it came before the handshake was done.
+    """
+
+    __slots__ = ("timeout",)
+
+    def __init__(self, conn: ConnectionCore, handle: int, stream_id: int, early: bool) -> None:
+        super().__init__(conn, handle, stream_id, early)
+        self.timeout = cast(Connection, conn).timeout
+
+    def _until(self, poll: Callable[..., Any], *args: Any) -> Any:
+        return self._core.front.until(self.timeout, poll, *args)
+
+    def read(self, n: int = -1) -> bytes:
+        """At most n bytes, as soon as there are any; b"" at the end. Without n: all to the end.
+
+        Raises:
+            StreamReset: the peer gave up sending.
+            ConnectionError: the connection ended before.
+            TimeoutError: nothing came in time.
+        """
+        return cast(bytes, self._until(self.poll_read, n))
+
+    def readinto(self, buffer: Any) -> int:
+        """Read into memory, without a copy between; how many bytes, 0 at the end.
+
+        Args:
+            buffer: writable, 1-D, C-contiguous; borrowed until this returns.
+        """
+        return cast(int, self._until(self.poll_readinto, buffer))
+
+    def readexactly(self, n: int) -> bytes:
+        """Exactly n bytes.
+
+        Raises:
+            IncompleteReadError: the stream ended before; `partial` is what there was.
+        """
+        return cast(bytes, self._until(self.poll_readexactly, n))
+
+    def readuntil(self, separator: bytes = b"\n", *, limit: int = LIMIT) -> bytes:
+        """Up to and with a separator.
+
+        Raises:
+            IncompleteReadError: the stream ended before.
+            LimitOverrunError: not within `limit` bytes; they can still be read.
+        """
+        return cast(bytes, self._until(self.poll_readuntil, separator, limit))
+
+    def readline(self, *, limit: int = LIMIT) -> bytes:
+        """A line with its b"\\n"; what there is at the end."""
+        return cast(bytes, self._until(self.poll_readline, limit))
+
+    def __iter__(self) -> Iterator[bytes]:
+        """Line by line."""
+        while (line := self._until(self.poll_line)) is not None:
+            yield line
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        """Send bytes; returns when the library has them.
+
+        Raises:
+            StreamStopped: the peer wants no more.
+            StreamError: this side has ended already.
+            ConnectionError: the connection has ended.
+            TimeoutError: the peer did not take them in time; they are sent when it does.
+        """
+        with self._core.front:
+            super().write(data)
+            if not self._left and not self._refused_since:
+                return
+        self.drain()
+
+    def drain(self) -> None:
+        """Wait until everything that was written is with the library; write() does."""
+        self._until(self.poll_drain)
+
+    def write_eof(self) -> None:
+        with self._core.front:
+            super().write_eof()
+
+    def reset(self, code: int = 0) -> None:
+        with self._core.front:
+            super().reset(code)
+
+    def stop(self, code: int = 0) -> None:
+        with self._core.front:
+            super().stop(code)
+
+    def set_priority(self, urgency: int = 3, incremental: bool = True) -> None:
+        with self._core.front:
+            super().set_priority(urgency, incremental)
+
+    write_eof.__doc__ = StreamCore.write_eof.__doc__
+    reset.__doc__ = StreamCore.reset.__doc__
+    stop.__doc__ = StreamCore.stop.__doc__
+    set_priority.__doc__ = StreamCore.set_priority.__doc__
+
+    def __enter__(self) -> RawStream:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        value: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if kind is None:
+            self.close()
+            return
+        if self.can_write_eof():
+            self.reset()
+        if not self._eof:
+            self.stop()
+
+
+class Connection(ConnectionCore):
+    """A QUIC connection that speaks a protocol of your own, for callers that block.
+
+    Threads may share it. Iterate over it for the streams that the peer opens. As a context manager
+    it is closed at the end.
+
+    Attributes:
+        timeout: seconds that each call may take; None: no limit.
+        error: why it ended, an exception; None while it is open, as far as was noticed.
+        reason: the words of whoever closed it.
+        is_server: whether it was accepted.
+    """
+
+    stream_class = RawStream
+    timeout: float | None = None
+
+    def _until(self, poll: Callable[..., Any], *args: Any) -> Any:
+        return self._core.front.until(self.timeout, poll, *args)
+
+    @property
+    def info(self) -> ConnectionInfo:
+        with self._core.front:
+            return super().info
+
+    @property
+    def peer_certificates(self) -> tuple[bytes, ...]:
+        with self._core.front:
+            return super().peer_certificates
+
+    @property
+    def datagram_max(self) -> int:
+        with self._core.front:
+            return super().datagram_max
+
+    def open_stream(self, bidi: bool = True, *, wait: bool = True) -> RawStream:
+        """Open a stream. The peer hears of it with its first byte or its end.
+
+        Args:
+            bidi: both sides send; False: only this one.
+            wait: while the peer allows no more streams, wait until it does.
+
+        Raises:
+            StreamLimit: it allows no more, and `wait` is False.
+            ConnectionError: the connection has ended.
+            TimeoutError: it allowed no more in time.
+        """
+        return cast(RawStream, self._until(self.poll_open, bidi, wait))
+
+    def accept_stream(self) -> RawStream:
+        """The next stream that the peer opened."""
+        return cast(RawStream, self._until(self.poll_accept))
+
+    def __iter__(self) -> Iterator[RawStream]:
+        """The streams that the peer opens, until the connection is closed without an error."""
+        while (stream := self._until(self.poll_next)) is not None:
+            yield stream
+
+    def send_datagram(self, data: bytes | bytearray | memoryview) -> bool:
+        with self._core.front:
+            return super().send_datagram(data)
+
+    def receive_datagram(self) -> bytes:
+        """The next datagram."""
+        return cast(bytes, self._until(self.poll_datagram))
+
+    def close(self, code: int = 0, reason: str = "") -> None:
+        with self._core.front:
+            super().close(code, reason)
+
+    send_datagram.__doc__ = ConnectionCore.send_datagram.__doc__
+    close.__doc__ = ConnectionCore.close.__doc__
+
+    def wait_closed(self) -> Exception:
+        """Wait until it has ended; returns why (see `error`)."""
+        return cast(Exception, self._until(self.poll_closed))
+
+    def __enter__(self) -> Connection:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        value: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._core.front.pid == os.getpid():
+            self.close()
+            self._core.front.until(None, self.poll_closed)
+
+
+def connect(
+    host: str,
+    port: int,
+    *,
+    alpn: Sequence[str] | None = None,
+    cafile: str | os.PathLike[str] | None = None,
+    verify: bool | None = None,
+    handshake_timeout: float | None = None,
+    timeout: float | None = None,
+    config: Config | None = None,
+) -> Connection:
+    """Connect to a server of a protocol of your own, and wait for it.
+
+    Args:
+        host: name or address; the certificate must name it.
+        port: 1 to 65535.
+        alpn: names of the protocol, best first (RFC 7301); None: as the configuration says.
+        cafile: PEM file of the authorities to trust; the system's if not given.
+        verify: check certificate and name; False only for tests.
+        handshake_timeout: seconds for all of it; None: as the configuration says.
+        timeout: of the calls that follow, see `Connection.timeout`.
+        config: further options; those of the socket are the defaults, for a thread is shared.
+
+    Raises:
+        As `quicpro.connect()`.
+    """
+    options = client_options(alpn, config, cafile, verify, handshake_timeout)
+    hub = _Hub.shared()
+    with hub as core:
+        conn = cast(Connection, core.connect(hub.client(options), host, port, options))
+    conn.timeout = timeout
+    try:
+        hub.until(None, conn.poll_connected)
+    except BaseException:
+        conn.close()
+        raise
+    return conn
+
+
+class Listener:
+    """Accepts connections, by `accept()` or by iteration."""
+
+    def __init__(
+        self,
+        host: str | None,
+        port: int,
+        config: Config,
+        certs: Mapping[str, tuple[Any, Any]],
+        timeout: float | None,
+    ) -> None:
+        self._hub = _Hub(config)
+        self._config = config
+        self.timeout = timeout
+        try:
+            with self._hub as core:
+                ret = ffi.new("quicpro_server **")
+                check_loop(lib.quicpro_server_new(ret, core.loop, config._struct), core.loop)
+                self._hub.servers.append(ret[0])
+                for name, (cert, key) in certs.items():
+                    its = config.replace(
+                        cert_file=cert, key_file=key, cert_data=b"", key_data=b"", ocsp_file=""
+                    )
+                    rc = lib.quicpro_server_add_certificate(
+                        ret[0], name.encode("ascii", "backslashreplace"), its._struct
+                    )
+                    check_loop(rc, core.loop)
+                where = ffi.NULL if host is None else host.encode()
+                #: Where it listens.
+                self.port = check_loop(lib.quicpro_server_listen(ret[0], where, port), core.loop)
+        except BaseException:
+            self.close()
+            raise
+
+    def accept(self) -> Connection:
+        """The next connection whose handshake is done; its timeout is the listener's.
+
+        Raises:
+            ConnectionClosed: the listener was closed.
+            TimeoutError: none came in time.
+        """
+        conn: Connection = self._hub.until(self.timeout, self._hub.core.poll_accept)
+        conn.timeout = self.timeout
+        return conn
+
+    def __iter__(self) -> Iterator[Connection]:
+        """Every connection, until the listener is closed."""
+        while True:
+            try:
+                conn = self.accept()
+            except errors.ConnectionClosed:
+                return
+            yield conn
+
+    def reload_tls(self) -> None:
+        """Read all certificates, keys and authorities again, for handshakes from now on.
+
+        Raises:
+            CertificateError: something cannot be used; the old ones stay.
+            ConnectionClosed: the listener was closed.
+        """
+        with self._hub as core:
+            if not self._hub.servers:
+                raise errors.ConnectionClosed("the listener was closed")
+            check_loop(lib.quicpro_server_reload_tls(self._hub.servers[0]), core.loop)
+
+    def close(self) -> None:
+        """Stop, and close every connection. More than once does no harm."""
+        self._hub.free()
+
+    def __enter__(self) -> Listener:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        value: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+def listen(
+    host: str | None,
+    port: int,
+    *,
+    alpn: Sequence[str] | None = None,
+    certfile: str | os.PathLike[str] | None = None,
+    keyfile: str | os.PathLike[str] | None = None,
+    certs: Mapping[str, tuple[Any, Any]] | None = None,
+    timeout: float | None = None,
+    config: Config | None = None,
+) -> Listener:
+    """Listen for connections of a protocol of your own.
+
+    Args:
+        host: name or address; None: all addresses.
+        port: 0 lets the kernel choose, see `Listener.port`.
+        alpn: names of the protocol, best first (RFC 7301); None: as the configuration says.
+        certfile: certificate chain, PEM or DER; None: as the configuration says.
+        keyfile: private key, PEM or DER; None: as the configuration says.
+        certs: other certificates by host name or "*.example": {host: (certfile, keyfile)}.
+        timeout: seconds that accept() may take, and the calls of its connections.
+        config: further options, such as `datagrams_enable`.
+
+    Raises:
+        As `quicpro.listen()`.
+    """
+    options = server_options(alpn, config, certfile, keyfile)
+    if not isinstance(port, int):
+        raise TypeError(f"a port is an int, not {type(port).__name__}")
+    if not 0 <= port < 65536:
+        raise ValueError(f"a port is 0 to 65535, not {port}")
+    return Listener(host, port, options, certs or {}, timeout)
