@@ -70,6 +70,7 @@ RAW = {
     "raw",
     "server",
     "sync",
+    "trio",
     "cli/version",
 }
 

@@ -46,6 +46,7 @@ STATUS = [
     ("asyncio client", "tests/python/test_aio.py"),
     ("Streams and datagrams of a protocol of your own, on asyncio", "tests/python/test_raw.py"),
     ("The same for threads that block", "tests/python/test_raw_sync.py"),
+    ("The same on trio", "tests/python/test_trio.py"),
     ("Command line: serve, get, config, devcert, version", "tests/python/test_cli_serve.py"),
     ("Options from files, environment, arguments; locked by policy", "tests/python/test_config.py"),
     ("aioquic, curl and ngtcp2 agree with us", "tests/interop"),

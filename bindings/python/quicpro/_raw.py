@@ -10,7 +10,7 @@ their order, and a wait that is given up loses nothing.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 from . import _batch, errors
@@ -86,6 +86,22 @@ def server_options(
     options = {"cert_file": certfile, "key_file": keyfile}
     given = {key: value for key, value in options.items() if value is not None}
     return _protocols(alpn, config).replace(**given)
+
+
+def by_name(config: Config, certs: Mapping[str, tuple[Any, Any]]) -> list[tuple[str, Config]]:
+    """The configurations of certificates for some names."""
+    return [
+        (name, config.replace(cert_file=c, key_file=k, cert_data=b"", key_data=b"", ocsp_file=""))
+        for name, (c, k) in certs.items()
+    ]
+
+
+def check_port(port: int, least: int = 1) -> None:
+    """Raise TypeError or ValueError if it is no port."""
+    if not isinstance(port, int):
+        raise TypeError(f"a port is an int, not {type(port).__name__}")
+    if not least <= port < 65536:
+        raise ValueError(f"a port is {least} to 65535, not {port}")
 
 
 def _reason(text: str) -> str:
@@ -354,10 +370,7 @@ class Core:
             ValueError: no such port, or no name that a host can have.
             ConnectionError: it cannot even begin.
         """
-        if not isinstance(port, int):
-            raise TypeError(f"a port is an int, not {type(port).__name__}")
-        if not 0 < port < 65536:
-            raise ValueError(f"a port is 1 to 65535, not {port}")
+        check_port(port)
         try:
             name = host.encode("ascii") if host.isascii() else host.encode("idna")
         except UnicodeError:

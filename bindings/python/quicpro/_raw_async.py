@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import logging
+import os
+import warnings
+import weakref
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Generator
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
-from ._check import check_loop
+from ._check import check_loop, error
 from ._ffi import ffi, lib
+from ._options import table
 from ._raw import ConnectionCore, Core
 from ._raw_stream import LIMIT, WAIT, StreamCore
 from .config import Config
@@ -17,29 +21,14 @@ from .errors import ConnectionClosed, StreamError
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = ["Connection", "Listener", "Opening", "Stream", "answer", "until"]
+__all__ = ["Connection", "Hub", "Listener", "Opening", "Stream", "answer", "until"]
 
 logger = logging.getLogger("quicpro.raw")
 
 T = TypeVar("T")
 
 
-class Front(Protocol):
-    """What an event loop provides."""
-
-    core: Core
-    #: Lets others run, where every call must (trio); None where calls that need not wait do not.
-    checkpoint: Callable[[], Coroutine[Any, Any, None]] | None
-
-    async def sleep(self, gate: list[Any], first: bool) -> None:
-        """Wait in a gate, as its last or its first. If the wait is cancelled, the token is taken
-        out, or if somebody has taken it, the next one is woken."""
-
-    def free(self) -> None:
-        """End the loop."""
-
-
-async def until(front: Any, gate: list[Any], poll: Callable[..., Any], *args: Any) -> Any:
+async def until(front: Hub, gate: list[Any], poll: Callable[..., Any], *args: Any) -> Any:
     """Poll until it returns something."""
     got = poll(*args)
     if got is not WAIT:
@@ -238,6 +227,139 @@ Connection.stream_class = Stream
 Handler = Callable[[Connection], Awaitable[None]]
 
 
+class Hub:
+    """A loop of the library on an event loop, with what runs on it. An event loop makes it its own.
+
+    One for each listener; one for all connections of an event loop whose sockets have the same
+    options. That one ends with its last connection.
+    """
+
+    #: Lets others run, where every call must (trio); None where calls that need not wait do not.
+    checkpoint: Callable[[], Coroutine[Any, Any, None]] | None = None
+    connection_class: type[Connection]
+
+    def __init__(self, config: Config, shared: bool) -> None:
+        self.server: Any = None
+        self.driver: Any = None
+        self._clients: list[tuple[Config, Any]] = []
+        self._shared = shared
+        self._pid = os.getpid()
+        self.driver = self.new_driver(config)
+        self.core = Core(
+            self.driver.ptr,
+            config,
+            self.connection_class,
+            self.driver.schedule_flush,
+            self.wake,
+        )
+        self.core.front = self
+        _alive.add(self)
+
+    def new_driver(self, config: Config) -> Any:
+        """A loop of the library that calls `on_batch`."""
+        raise NotImplementedError
+
+    def is_at(self, place: object) -> bool:
+        """Whether it belongs to an event loop."""
+        raise NotImplementedError
+
+    def soon(self, what: Callable[[], None]) -> None:
+        """Have something called after those that are ready now."""
+        raise NotImplementedError
+
+    async def sleep(self, gate: list[Any], first: bool) -> None:
+        """Wait in a gate, as its last or its first. If the wait is cancelled, the token is taken
+        out, or if somebody has taken it, the next one is woken."""
+        raise NotImplementedError
+
+    @staticmethod
+    def wake(gate: list[Any]) -> None:
+        """Resume the first that waits in a gate."""
+        raise NotImplementedError
+
+    def on_batch(self, raw: Any) -> None:
+        self.core.feed(raw)
+        if self._shared and not self.core.conns:
+            self.soon(self.free_if_idle)
+
+    def free_if_idle(self) -> None:
+        if not self.core.conns:
+            self.free()
+
+    def client(self, config: Config) -> Any:
+        """The library's client for a configuration."""
+        for known, ptr in self._clients:
+            if known is config or known._layers == config._layers:
+                return ptr
+        ret = ffi.new("quicpro_client **")
+        loop = self.core.loop
+        check_loop(lib.quicpro_client_new(ret, loop, config._struct), loop)
+        self._clients.append((config, ret[0]))
+        return ret[0]
+
+    def free(self) -> None:
+        driver, self.driver = self.driver, None
+        if driver is None or self._pid != os.getpid():
+            return
+        if self.server is not None:
+            lib.quicpro_server_free(self.server)
+        for _, ptr in self._clients:
+            lib.quicpro_client_free(ptr)
+        self.core.end(ConnectionClosed("the listener was closed"))
+        driver.close()
+
+    def forked(self) -> None:
+        """This is a child: the sockets are the parent's, so leave all of it alone."""
+        self.driver = None
+        self.core.end(error(lib.QUICPRO_EFORK))
+
+    def __del__(self) -> None:
+        if self.driver is None:
+            return
+        if self.core.conns or self.server is not None:
+            kind = "a listener" if self.server is not None else "connections"
+            text = f"never closed: {kind} of quicpro ({len(self.core.conns)} open)"
+            warnings.warn(text, ResourceWarning, stacklevel=2, source=self)
+        self.free()
+
+
+_alive: weakref.WeakSet[Hub] = weakref.WeakSet()
+_hubs: weakref.WeakValueDictionary[tuple[Any, ...], Hub] = weakref.WeakValueDictionary()
+
+
+def _after_fork() -> None:
+    for hub in list(_alive):
+        hub.forked()
+
+
+os.register_at_fork(after_in_child=_after_fork)
+
+
+def shared_hub(kind: type[Hub], place: object, config: Config) -> Hub:
+    """The hub of an event loop, or whatever stands for it, for sockets of these options."""
+    sockets = tuple(config[key] for key, row in table().items() if row.group == "socket")
+    key = (kind, id(place), sockets)
+    hub = _hubs.get(key)
+    if hub is None or hub.driver is None or not hub.is_at(place):
+        hub = _hubs[key] = kind(config, True)
+    return hub
+
+
+async def open_connection(hub: Hub, host: str, port: int, config: Config) -> Connection:
+    """Connect, and wait for it."""
+    try:
+        conn = hub.core.connect(hub.client(config), host, port, config)
+    except BaseException:
+        hub.free_if_idle()
+        raise
+    try:
+        await until(hub, conn.connecting, conn.poll_connected)
+    except BaseException:
+        conn.close()
+        raise
+    return cast(Connection, conn)
+
+
 def _is_of_the_peer(e: BaseException) -> bool:
     """Whether an exception, or all of a group, says no more than that a peer is gone."""
     inner = getattr(e, "exceptions", None)
@@ -265,7 +387,7 @@ class Listener:
 
     def __init__(
         self,
-        front: Any,
+        front: Hub,
         config: Config,
         host: str | None,
         port: int,

@@ -19,7 +19,7 @@ from . import errors
 from ._check import check, check_loop
 from ._ffi import ffi, lib
 from ._messages import ConnectionInfo
-from ._raw import ConnectionCore, Core, client_options, server_options
+from ._raw import ConnectionCore, Core, by_name, check_port, client_options, server_options
 from ._raw_stream import LIMIT, WAIT, StreamCore
 from .config import Config
 
@@ -437,13 +437,9 @@ class Listener:
                 ret = ffi.new("quicpro_server **")
                 check_loop(lib.quicpro_server_new(ret, core.loop, config._struct), core.loop)
                 self._hub.servers.append(ret[0])
-                for name, (cert, key) in certs.items():
-                    its = config.replace(
-                        cert_file=cert, key_file=key, cert_data=b"", key_data=b"", ocsp_file=""
-                    )
-                    rc = lib.quicpro_server_add_certificate(
-                        ret[0], name.encode("ascii", "backslashreplace"), its._struct
-                    )
+                for name, its in by_name(config, certs):
+                    key = name.encode("ascii", "backslashreplace")
+                    rc = lib.quicpro_server_add_certificate(ret[0], key, its._struct)
                     check_loop(rc, core.loop)
                 where = ffi.NULL if host is None else host.encode()
                 #: Where it listens.
@@ -527,8 +523,5 @@ def listen(
         As `quicpro.listen()`.
     """
     options = server_options(alpn, config, certfile, keyfile)
-    if not isinstance(port, int):
-        raise TypeError(f"a port is an int, not {type(port).__name__}")
-    if not 0 <= port < 65536:
-        raise ValueError(f"a port is 0 to 65535, not {port}")
+    check_port(port, 0)
     return Listener(host, port, options, certs or {}, timeout)

@@ -13,20 +13,15 @@ from __future__ import annotations
 
 import asyncio
 import os
-import warnings
-import weakref
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
-from typing import Any
+from typing import Any, cast
 
 from . import errors
-from ._check import check_loop, error
-from ._ffi import ffi, lib
 from ._loop import LoopDriver
-from ._options import table
-from ._raw import Core, client_options, server_options
+from ._raw import by_name, check_port, client_options, server_options
 from ._raw_async import Connection as _Connection
-from ._raw_async import Handler, Opening, answer, until
+from ._raw_async import Handler, Hub, Opening, answer, open_connection, shared_hub
 from ._raw_async import Listener as _Listener
 from ._raw_async import Stream as _Stream
 from .config import Config
@@ -56,44 +51,20 @@ class Connection(_Connection):
     stream_class = Stream
 
 
-def _wake(gate: list[Any]) -> None:
-    while gate:
-        future = gate.pop(0)
-        if not future.done():
-            future.set_result(None)
-            return
+class _Hub(Hub):
+    """On asyncio."""
 
+    connection_class = Connection
 
-class _Hub:
-    """A loop of the library on an asyncio loop, with what runs on it.
-
-    One for each listener; one for all connections of an asyncio loop whose sockets have the same
-    options. That one ends with its last connection.
-    """
-
-    checkpoint = None
-
-    def __init__(self, config: Config, shared: bool) -> None:
-        self.server: Any = None
-        self._clients: list[tuple[Config, Any]] = []
-        self._shared = shared
-        self._pid = os.getpid()
-        self.driver: LoopDriver | None = None
+    def new_driver(self, config: Config) -> LoopDriver:
         self.loop = asyncio.get_running_loop()
-        driver = LoopDriver(config, self._on_batch)
-        self.driver = driver
-        self.core = Core(driver.ptr, config, Connection, driver.schedule_flush, _wake)
-        self.core.front = self
-        _alive.add(self)
+        return LoopDriver(config, self.on_batch)
 
-    def _on_batch(self, raw: Any) -> None:
-        self.core.feed(raw)
-        if self._shared and not self.core.conns:
-            self.loop.call_soon(self._free_if_idle)
+    def is_at(self, place: object) -> bool:
+        return self.loop is place
 
-    def _free_if_idle(self) -> None:
-        if not self.core.conns:
-            self.free()
+    def soon(self, what: Callable[[], None]) -> None:
+        self.loop.call_soon(what)
 
     async def sleep(self, gate: list[Any], first: bool) -> None:
         future = self.loop.create_future()
@@ -104,70 +75,16 @@ class _Hub:
             if future in gate:
                 gate.remove(future)
             else:
-                _wake(gate)
+                self.wake(gate)
             raise
 
-    def client(self, config: Config) -> Any:
-        """The library's client for a configuration."""
-        for known, ptr in self._clients:
-            if known is config or known._layers == config._layers:
-                return ptr
-        ret = ffi.new("quicpro_client **")
-        loop = self.core.loop
-        check_loop(lib.quicpro_client_new(ret, loop, config._struct), loop)
-        self._clients.append((config, ret[0]))
-        return ret[0]
-
-    def free(self) -> None:
-        driver, self.driver = self.driver, None
-        if driver is None or self._pid != os.getpid():
-            return
-        if self.server is not None:
-            lib.quicpro_server_free(self.server)
-        for _, ptr in self._clients:
-            lib.quicpro_client_free(ptr)
-        self.core.end(errors.ConnectionClosed("the listener was closed"))
-        driver.close()
-
-    def forked(self) -> None:
-        """This is a child: the sockets are the parent's, so leave all of it alone."""
-        self.driver = None
-        self.core.end(error(lib.QUICPRO_EFORK))
-
-    def __del__(self) -> None:
-        if self.driver is None:
-            return
-        if self.core.conns or self.server is not None:
-            text = f"never closed: {self.what()}"
-            warnings.warn(text, ResourceWarning, stacklevel=2, source=self)
-        self.loop = self.driver._asyncio
-        self.free()
-
-    def what(self) -> str:
-        kind = "a listener" if self.server is not None else "connections"
-        return f"{kind} of quicpro ({len(self.core.conns)} open)"
-
-
-_alive: weakref.WeakSet[_Hub] = weakref.WeakSet()
-_hubs: weakref.WeakValueDictionary[tuple[Any, ...], _Hub] = weakref.WeakValueDictionary()
-
-
-def _after_fork() -> None:
-    for hub in list(_alive):
-        hub.forked()
-
-
-os.register_at_fork(after_in_child=_after_fork)
-
-
-def _shared_hub(config: Config) -> _Hub:
-    loop = asyncio.get_running_loop()
-    sockets = tuple(config[key] for key, row in table().items() if row.group == "socket")
-    key = (id(loop), sockets)
-    hub = _hubs.get(key)
-    if hub is None or hub.driver is None or hub.loop is not loop:
-        hub = _hubs[key] = _Hub(config, True)
-    return hub
+    @staticmethod
+    def wake(gate: list[Any]) -> None:
+        while gate:
+            future = gate.pop(0)
+            if not future.done():
+                future.set_result(None)
+                return
 
 
 def connect(
@@ -205,19 +122,8 @@ def connect(
 
 
 async def _connect(host: str, port: int, config: Config) -> Connection:
-    hub = _shared_hub(config)
-    try:
-        conn = hub.core.connect(hub.client(config), host, port, config)
-    except BaseException:
-        hub._free_if_idle()
-        raise
-    try:
-        await until(hub, conn.connecting, conn.poll_connected)
-    except BaseException:
-        conn.close()
-        raise
-    assert isinstance(conn, Connection)
-    return conn
+    hub = shared_hub(_Hub, asyncio.get_running_loop(), config)
+    return cast(Connection, await open_connection(hub, host, port, config))
 
 
 class Listener(_Listener):
@@ -290,10 +196,7 @@ def listen(
         OSError: the address cannot be listened on.
     """
     options = server_options(alpn, config, certfile, keyfile)
-    if not isinstance(port, int):
-        raise TypeError(f"a port is an int, not {type(port).__name__}")
-    if not 0 <= port < 65536:
-        raise ValueError(f"a port is 0 to 65535, not {port}")
+    check_port(port, 0)
     return Opening(_listen(host, port, handler, options, certs or {}))
 
 
@@ -304,11 +207,7 @@ async def _listen(
     config: Config,
     certs: Mapping[str, tuple[Any, Any]],
 ) -> Listener:
-    names = [
-        (name, config.replace(cert_file=c, key_file=k, cert_data=b"", key_data=b"", ocsp_file=""))
-        for name, (c, k) in certs.items()
-    ]
-    listener = Listener(_Hub(config, False), config, host, port, names)
+    listener = Listener(_Hub(config, False), config, host, port, by_name(config, certs))
     if handler is not None:
         listener._start(handler)
     return listener
