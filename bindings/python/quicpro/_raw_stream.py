@@ -430,9 +430,9 @@ class StreamCore:
     def close(self) -> None:
         """Be done with it: what was written is sent and ended, what comes is not wanted."""
         if self._write_error is None:
-            self.write_eof()
+            StreamCore.write_eof(self)
         if not self._eof:
-            self.stop(0)
+            StreamCore.stop(self, 0)
 
     # What happens to it: called by its connection.
 

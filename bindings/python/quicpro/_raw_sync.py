@@ -107,9 +107,12 @@ class _Hub:
         deadline = None if timeout is None else time.monotonic() + timeout
         looked = False
         while True:
-            with self:
+            check(lib.quicpro_thread_enter(self.ptr, self._loop))
+            try:
                 got = poll(*args)
                 seen = self.generation
+            finally:
+                lib.quicpro_thread_leave_later(self.ptr)
             if got is not WAIT:
                 return got
             rest = _SLICE if deadline is None else deadline - time.monotonic()
@@ -135,9 +138,12 @@ class _Hub:
             check(rc)
             batch = self._batch[0]
             try:
-                with self:
+                check(lib.quicpro_thread_enter(self.ptr, self._loop))
+                try:
                     self.core.feed(batch)
                     self.generation += 1
+                finally:
+                    lib.quicpro_thread_leave_later(self.ptr)
             finally:
                 lib.quicpro_thread_batch_free(batch)
         finally:
@@ -266,6 +272,11 @@ class RawStream(StreamCore):
         with self._core.front:
             super().set_priority(urgency, incremental)
 
+    def close(self) -> None:
+        with self._core.front:
+            super().close()
+
+    close.__doc__ = StreamCore.close.__doc__
     write_eof.__doc__ = StreamCore.write_eof.__doc__
     reset.__doc__ = StreamCore.reset.__doc__
     stop.__doc__ = StreamCore.stop.__doc__

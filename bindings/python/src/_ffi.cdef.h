@@ -352,6 +352,7 @@ void quicpro_thread_free(quicpro_thread *thread);
 int quicpro_thread_collect(quicpro_thread *thread);
 int quicpro_thread_enter(quicpro_thread *thread, quicpro_loop **ret);
 void quicpro_thread_leave(quicpro_thread *thread);
+void quicpro_thread_leave_later(quicpro_thread *thread);
 int quicpro_thread_wait(quicpro_thread *thread, quicpro_handle handle, quicpro_tstamp timeout,
                         quicpro_batch **ret);
 void quicpro_thread_batch_free(quicpro_batch *batch);

@@ -28,7 +28,9 @@ QUICPRO_API void quicpro_thread_free(quicpro_thread *thread);
 /** Keeps the events of all handles together from now on, in their order: they are those of handle 0
  *  in quicpro_thread_wait(). For callers that keep the state of connections themselves, and for
  *  servers, whose connections nobody knows before. To be called first, and not for HTTP/3: no
- *  stream is paused. Datagrams beyond 1 MiB that wait are dropped.
+ *  stream is paused. Datagrams beyond 1 MiB that wait are dropped. A caller that waits for them
+ * drives the loop itself meanwhile, which spares two switches of threads; the thread takes over 5
+ * ms after the last one.
  *  @return 0; QUICPRO_EINVAL; QUICPRO_EFORK
  *  @since 0.1 */
 QUICPRO_API int quicpro_thread_collect(quicpro_thread *thread);
@@ -42,6 +44,10 @@ QUICPRO_API int quicpro_thread_enter(quicpro_thread *thread, quicpro_loop **ret)
 
 /** Gives the loop back; what was commanded is sent. @since 0.1 */
 QUICPRO_API void quicpro_thread_leave(quicpro_thread *thread);
+
+/** The same for a caller that is about to command or wait again: what it commanded is sent with
+ * what comes next, and after 5 ms at the latest. @since 0.1 */
+QUICPRO_API void quicpro_thread_leave_later(quicpro_thread *thread);
 
 /** Waits for events of one stream or connection. Events nobody waits for yet are kept; a stream
  *  with 1 MiB kept is paused until they are taken.

@@ -23,6 +23,10 @@ enum {
     KEPT_MAX = 1 << 20, /* bytes kept of a stream before it is paused */
 };
 
+/* How long the thread leaves the loop to callers that wait often: what a caller that does something
+ * else makes acknowledgements late, a fifth of what peers are promised (max_ack_delay_ms). */
+#define LEASE (5 * QUICPRO_MILLISECOND)
+
 /* Events of one handle that nobody took yet, copied. */
 struct mailbox {
     struct mailbox *next;
@@ -33,9 +37,18 @@ struct mailbox {
     bool ended, paused, ignored;
 };
 
+/* What one waits for while others have the lock. */
+struct watched {
+    struct pollfd *fd;
+    quicpro_watch *list;
+    size_t count, room;
+    uint64_t version;
+};
+
 struct quicpro_thread {
     pthread_mutex_t lock;
     pthread_cond_t changed;
+    pthread_cond_t back; /* the loop is the thread's again */
     pthread_t thread;
     quicpro_loop *loop;
     struct mailbox *bucket[BUCKETS];
@@ -43,8 +56,12 @@ struct quicpro_thread {
     uint64_t ended;   /* handles, as far as those who wait were told */
     uint64_t watched; /* version of the descriptors that the thread waits for */
     bool stop;
-    bool whole;         /* all events go to the mailbox of handle 0 */
-    atomic_uint wanted; /* callers that want the lock: the thread lets them in first */
+    bool whole; /* all events go to the mailbox of handle 0; then a caller that waits for them */
+    bool guest; /* drives the loop itself, which spares two switches of threads, */
+    quicpro_tstamp lease;       /* and the thread stays away until then, */
+    bool asleep;                /* or until it is called back */
+    struct watched guest_watch; /* the guest's */
+    atomic_uint wanted;         /* callers that want the lock: the thread lets them in first */
 };
 
 static struct mailbox **place(quicpro_thread *t, quicpro_handle handle)
@@ -168,14 +185,6 @@ static void tell_ended(quicpro_thread *t)
     t->ended = ended;
 }
 
-/* What the thread waits for while others have the lock. */
-struct watched {
-    struct pollfd *fd;
-    quicpro_watch *list;
-    size_t count, room;
-    uint64_t version;
-};
-
 /* Brings it up to date. Without memory for all of them the first ones stay, the one that wakes
  * among them, and nobody sleeps long. False if so. */
 static bool watch(struct watched *w, quicpro_loop *loop)
@@ -228,13 +237,45 @@ static bool spun(quicpro_thread *t, struct watched *w, int timeout, quicpro_tsta
     return false;
 }
 
+/* Receives and hands out what happened; how many events. */
+static int run(quicpro_thread *t)
+{
+    const quicpro_batch *batch;
+    int n = quicpro_loop_run(t->loop, 0, &batch);
+    for (int i = 0; i < n; i++)
+        deliver(t, batch, &batch->events[i]);
+    return n;
+}
+
+static struct timespec timespec_of(quicpro_tstamp at)
+{
+    return (struct timespec){.tv_sec = (time_t)(at / QUICPRO_SECOND),
+                             .tv_nsec = (long)(at % QUICPRO_SECOND)};
+}
+
+/* Leaves the loop to a guest, and a little longer: the next one may come at once. */
+static void stay_away(quicpro_thread *t)
+{
+    while (!t->stop && t->guest) {
+        t->asleep = true;
+        pthread_cond_wait(&t->back, &t->lock);
+        t->asleep = false;
+        while (!t->stop && quicpro_now() < t->lease) {
+            const struct timespec until = timespec_of(t->lease);
+            pthread_cond_timedwait(&t->back, &t->lock, &until);
+        }
+    }
+}
+
 static void *drive(void *arg)
 {
     quicpro_thread *t = arg;
     struct watched w = {0};
     pthread_mutex_lock(&t->lock);
-    while (!t->stop) {
-        const quicpro_batch *batch;
+    for (;;) {
+        stay_away(t);
+        if (t->stop)
+            break;
         quicpro_loop_flush(t->loop);
         tell_ended(t);
         /* Not quicpro_loop_wait(), which notes what is ready: callers close sockets meanwhile. */
@@ -249,11 +290,8 @@ static void *drive(void *arg)
         while (atomic_load(&t->wanted) != 0)
             sched_yield();
         pthread_mutex_lock(&t->lock);
-        if (quicpro_loop_run(t->loop, 0, &batch) <= 0)
-            continue;
-        for (size_t i = 0; i < batch->event_count; i++)
-            deliver(t, batch, &batch->events[i]);
-        pthread_cond_broadcast(&t->changed);
+        if (!t->guest && run(t) > 0)
+            pthread_cond_broadcast(&t->changed);
     }
     pthread_mutex_unlock(&t->lock);
     free(w.fd);
@@ -279,6 +317,7 @@ int quicpro_thread_new(quicpro_thread **ret, const quicpro_config *config)
     pthread_condattr_init(&attr);
     pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
     pthread_cond_init(&t->changed, &attr);
+    pthread_cond_init(&t->back, &attr);
     pthread_condattr_destroy(&attr);
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &old);
@@ -306,6 +345,7 @@ void quicpro_thread_free(quicpro_thread *t)
         pthread_mutex_lock(&t->lock);
         t->stop = true;
         pthread_cond_broadcast(&t->changed);
+        pthread_cond_signal(&t->back);
         quicpro_loop_wake(t->loop);
         while (t->waiting != 0 || atomic_load(&t->wanted) != 0) { /* they are on their way out */
             pthread_mutex_unlock(&t->lock);
@@ -315,11 +355,14 @@ void quicpro_thread_free(quicpro_thread *t)
         pthread_mutex_unlock(&t->lock);
         pthread_join(t->thread, NULL);
         pthread_cond_destroy(&t->changed);
+        pthread_cond_destroy(&t->back);
         pthread_mutex_destroy(&t->lock);
     }
     for (size_t i = 0; i < BUCKETS; i++)
         while (t->bucket[i] != NULL)
             drop_box(&t->bucket[i]);
+    free(t->guest_watch.fd);
+    free(t->guest_watch.list);
     quicpro_loop_free(t->loop);
     free(t);
 }
@@ -340,6 +383,25 @@ int quicpro_thread_enter(quicpro_thread *thread, quicpro_loop **ret)
     lock(thread);
     *ret = thread->loop;
     return 0;
+}
+
+/* The thread is to drive now, unless a guest does. */
+static void call_back(quicpro_thread *t)
+{
+    if (!t->guest && t->lease != 0) {
+        t->lease = 0;
+        pthread_cond_signal(&t->back);
+    }
+}
+
+void quicpro_thread_leave_later(quicpro_thread *thread)
+{
+    if (quicpro_now() >= thread->lease) {
+        quicpro_thread_leave(thread);
+        return;
+    }
+    tell_ended(thread);
+    pthread_mutex_unlock(&thread->lock);
 }
 
 int quicpro_thread_collect(quicpro_thread *thread)
@@ -367,8 +429,10 @@ void quicpro_thread_leave(quicpro_thread *thread)
 {
     /* Sent here and now: waking the thread for it would cost more, and later. */
     quicpro_loop_flush(thread->loop);
-    if (must_wake(thread))
+    if (must_wake(thread)) {
         quicpro_loop_wake(thread->loop);
+        call_back(thread);
+    }
     tell_ended(thread);
     pthread_mutex_unlock(&thread->lock);
 }
@@ -379,8 +443,7 @@ static struct timespec deadline(quicpro_tstamp timeout, bool *ret_forever)
     quicpro_tstamp now = quicpro_now();
     quicpro_tstamp at = timeout > QUICPRO_FOREVER - now ? QUICPRO_FOREVER : now + timeout;
     *ret_forever = at == QUICPRO_FOREVER;
-    return (struct timespec){.tv_sec = (time_t)(at / QUICPRO_SECOND),
-                             .tv_nsec = (long)(at % QUICPRO_SECOND)};
+    return timespec_of(at);
 }
 
 /* What a caller owns: the events, with the batch that holds their memory behind them. */
@@ -410,6 +473,47 @@ static int take(quicpro_thread *t, struct mailbox **at, quicpro_batch **ret)
     }
     *ret = &taken->view;
     return (int)taken->view.event_count;
+}
+
+/* Drives the loop once, for at most timeout ms (-1: no limit), as the thread would. */
+static void drive_as_guest(quicpro_thread *t, int timeout)
+{
+    struct watched *w = &t->guest_watch;
+    t->guest = true;
+    if (t->lease == 0 || quicpro_now() >= t->lease)
+        quicpro_loop_wake(t->loop); /* the thread may wait as well, and is to stay away */
+    quicpro_loop_flush(t->loop);
+    tell_ended(t);
+    int most = patience(t->loop);
+    if (!watch(w, t->loop))
+        most = most == 0 ? 0 : 1;
+    if (most >= 0 && (timeout < 0 || most < timeout))
+        timeout = most;
+    const quicpro_tstamp spin = t->loop->options.spin_us * QUICPRO_MICROSECOND;
+    pthread_mutex_unlock(&t->lock);
+    if (spin == 0 || !spun(t, w, timeout, spin))
+        poll(w->fd, (nfds_t)w->count, timeout);
+    pthread_mutex_lock(&t->lock);
+    if (run(t) > 0 && t->waiting > 1)
+        pthread_cond_broadcast(&t->changed);
+    t->guest = false;
+    t->lease = quicpro_now() + LEASE;
+    if (t->asleep)
+        pthread_cond_signal(&t->back);
+}
+
+/* Milliseconds, rounded up, that are left; -1: no limit. */
+static int left_ms(const struct timespec *until, bool forever)
+{
+    const quicpro_tstamp at =
+        (quicpro_tstamp)until->tv_sec * QUICPRO_SECOND + (quicpro_tstamp)until->tv_nsec;
+    const quicpro_tstamp now = quicpro_now();
+    if (forever)
+        return -1;
+    if (at <= now)
+        return 0;
+    const uint64_t whole = (at - now + QUICPRO_MILLISECOND - 1) / QUICPRO_MILLISECOND;
+    return whole < INT_MAX ? (int)whole : INT_MAX;
 }
 
 int quicpro_thread_wait(quicpro_thread *t, quicpro_handle handle, quicpro_tstamp timeout,
@@ -448,6 +552,12 @@ int quicpro_thread_wait(quicpro_thread *t, quicpro_handle handle, quicpro_tstamp
         if (box == NULL) {
             r = QUICPRO_ENOMEM;
             break;
+        }
+        if (t->whole && handle == 0 && !t->guest) {
+            const int ms = left_ms(&until, forever);
+            drive_as_guest(t, ms);
+            r = ms == 0 ? ETIMEDOUT : 0;
+            continue;
         }
         box->waiting++;
         r = forever ? pthread_cond_wait(&t->changed, &t->lock)
