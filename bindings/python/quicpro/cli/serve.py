@@ -149,14 +149,17 @@ def serve(
     in_memory = bool(config["cert_data"] or config["key_data"])
     if not in_memory and (certfile is None) != (keyfile is None):
         fail("--certfile and --keyfile belong together (cert_file, key_file)", WRONG_USE)
+    none_given = not in_memory and certfile is None
+    if none_given and not is_loopback(host):
+        fail(
+            "a certificate is needed to listen beyond loopback: --certfile and --keyfile "
+            "('quicpro devcert DIR' makes one for development)",
+            WRONG_USE,
+        )
+    sys.path.insert(0, os.path.abspath(app_dir))
+    application = load_app(app)
     temporary: tempfile.TemporaryDirectory[str] | None = None
-    if not in_memory and (certfile is None or keyfile is None):
-        if not is_loopback(host):
-            fail(
-                "a certificate is needed to listen beyond loopback: --certfile and --keyfile "
-                "('quicpro devcert DIR' makes one for development)",
-                WRONG_USE,
-            )
+    if none_given:
         from quicpro.devcert import write_devcert
 
         temporary = tempfile.TemporaryDirectory(prefix="quicpro-")
@@ -167,8 +170,6 @@ def serve(
             f"--cacert {temporary.name}/ca.pem",
             err=True,
         )
-    sys.path.insert(0, os.path.abspath(app_dir))
-    application = load_app(app)
 
     def started(server: Server) -> None:
         if tune_gc:
