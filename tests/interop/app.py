@@ -135,6 +135,8 @@ async def route(scope: Message, receive: Receive, send: Send) -> None:
         await reset(int(numbers[0]), send)
     elif word == "tls":
         await answer(send, json.dumps(scope["extensions"].get("tls")).encode())
+    elif word == "extensions":
+        await answer(send, json.dumps(scope["extensions"]).encode())
     elif word == "seen":
         await answer(send, json.dumps(seen).encode())
     else:

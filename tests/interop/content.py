@@ -12,6 +12,7 @@ Every server, ours and the judges', serves the same paths:
     POST /early               stops the upload and answers with status 413 (aioquic only)
     GET  /trickle             announces 1 GB and sends 1 KiB every 20 ms
     GET  /hold                sends 1 KiB and then nothing until the client goes (ours only)
+    GET  /extensions          JSON: those of ASGI that the request came with (quicpro serve only)
     GET  /seen                JSON: what the server counted so far
 
 The C example server has /, /bytes and /echo only.

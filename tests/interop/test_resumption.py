@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import ssl
 import subprocess
 import sys
@@ -20,11 +21,14 @@ from .servers import Options, Running, aioquic_peer, find_program, gtlsserver, o
 if TYPE_CHECKING:
     from .certs import Certs
 
+full = pytest.mark.full
 EARLY = {"early_data": "true"}
 
 
-def aioquic_visit(port: int, ca: str, ticket: Any, early: bool) -> tuple[bool, bool, Any]:
-    """One connection with a request: (resumed, early data accepted, a new ticket)."""
+def aioquic_visit(
+    port: int, ca: str, ticket: Any, early: bool, method: str = "GET", path: str = "/"
+) -> tuple[bool, bool, Any, Any]:
+    """One connection with a request: (resumed, early data accepted, a new ticket, the answer)."""
     peer = aioquic_peer()
     from aioquic.asyncio.client import connect
     from aioquic.quic.configuration import QuicConfiguration
@@ -37,7 +41,7 @@ def aioquic_visit(port: int, ca: str, ticket: Any, early: bool) -> tuple[bool, b
     )
     configuration.load_verify_locations(ca)
 
-    async def run() -> tuple[bool, bool, Any]:
+    async def run() -> tuple[bool, bool, Any, Any]:
         tickets: asyncio.Queue[Any] = asyncio.Queue()
         async with (
             asyncio.timeout(20),
@@ -50,10 +54,9 @@ def aioquic_visit(port: int, ca: str, ticket: Any, early: bool) -> tuple[bool, b
                 wait_connected=not early,
             ) as client,
         ):
-            answer = await client.request("GET", "/")
-            assert (answer.status, answer.body) == (200, HELLO)
+            answer = await client.request(method, path, b"body" if method == "POST" else b"")
             tls = client._quic.tls
-            return tls.session_resumed, tls.early_data_accepted, await tickets.get()
+            return tls.session_resumed, tls.early_data_accepted, await tickets.get(), answer
 
     return asyncio.run(run())
 
@@ -62,20 +65,58 @@ def aioquic_visit(port: int, ca: str, ticket: Any, early: bool) -> tuple[bool, b
 @pytest.mark.parametrize("name", ["h3_server", "quicpro-serve"])
 def test_aioquic_to_us(start: Callable[..., Running], certs: Certs, name: str) -> None:
     server = start(name, ours=EARLY)
-    resumed, early, ticket = aioquic_visit(server.port, certs.ca, None, False)
-    assert (resumed, early) == (False, False)
+    resumed, early, ticket, answer = aioquic_visit(server.port, certs.ca, None, False)
+    assert (resumed, early, answer.body) == (False, False, HELLO)
     assert ticket.max_early_data_size == 0xFFFFFFFF
     for _ in range(2):
-        resumed, early, ticket = aioquic_visit(server.port, certs.ca, ticket, True)
-        assert (resumed, early) == (True, True)
+        resumed, early, ticket, answer = aioquic_visit(server.port, certs.ca, ticket, True)
+        assert (resumed, early, answer.status, answer.body) == (True, True, 200, HELLO)
+
+
+# What our server does with an early request, and what a gateway took early: its option
+# early_data_unsafe, the request, whether it is sent early; the status.
+UNSAFE = [
+    ("wait", "GET", True, 200),
+    ("wait", "POST", True, 200),
+    ("refuse", "GET", True, 200),
+    ("refuse", "POST", True, 425),
+    ("refuse", "POST", False, 200),
+    ("show", "POST", True, 200),
+]
+
+
+@pytest.mark.skipif(sys.version_info < (3, 11), reason="asyncio.timeout()")
+@pytest.mark.parametrize("name", ["h3_server", pytest.param("quicpro-serve", marks=full)])
+def test_unsafe_requests(start: Callable[..., Running], certs: Certs, name: str) -> None:
+    for option in ("wait", "refuse", "show"):
+        server = start(name, ours={**EARLY, "early_data_unsafe": option})
+        _, _, ticket, _ = aioquic_visit(server.port, certs.ca, None, False)
+        for method, early, status in [row[1:] for row in UNSAFE if row[0] == option]:
+            path = "/echo" if method == "POST" else "/"
+            *said, ticket, answer = aioquic_visit(
+                server.port, certs.ca, ticket, early, method, path
+            )
+            assert said == [True, True]  # it offers early data in any case, and may send none
+            assert answer.status == status, (option, method, early)
+            assert answer.body == (b"" if status == 425 else b"body" if method == "POST" else HELLO)
+
+
+@pytest.mark.skipif(sys.version_info < (3, 11), reason="asyncio.timeout()")
+def test_early_in_the_scope(start: Callable[..., Running], certs: Certs) -> None:
+    server = start("quicpro-serve", ours=EARLY)
+    ticket = None
+    for early in (False, True, False):
+        path = "/extensions"
+        *_, ticket, answer = aioquic_visit(server.port, certs.ca, ticket, early, path=path)
+        assert ("quicpro.early_data" in json.loads(answer.body)) == early
 
 
 @pytest.mark.skipif(sys.version_info < (3, 11), reason="asyncio.timeout()")
 def test_aioquic_to_us_without_early_data(start: Callable[..., Running], certs: Certs) -> None:
     server = start("h3_server")
-    _, _, ticket = aioquic_visit(server.port, certs.ca, None, False)
+    _, _, ticket, _ = aioquic_visit(server.port, certs.ca, None, False)
     assert not ticket.max_early_data_size
-    resumed, early, _ = aioquic_visit(server.port, certs.ca, ticket, False)
+    resumed, early, _, _ = aioquic_visit(server.port, certs.ca, ticket, False)
     assert (resumed, early) == (True, False)
 
 
@@ -166,6 +207,19 @@ def test_us_to_aioquic_that_forgets(
     info = visit(port, certs.ca, **options)  # its request arrived, on a second connection
     assert (info.resumed, info.early_data) == (False, "rejected")
     process.wait_for_line("resumed False, early data False")
+
+
+def test_us_to_aioquic_that_finds_it_too_early(
+    aioquic: Callable[..., tuple[Process, int]], certs: Certs, tmp_path: Path
+) -> None:
+    """The same request comes a second time when the handshake is done; its sender sees one."""
+    process, port = aioquic("--too-early")
+    options: dict[str, object] = {"session_file": str(tmp_path / "s"), "early_data": True}
+    visit(port, certs.ca, **options)
+    info = visit(port, certs.ca, **options)  # asserts that the answer is 200
+    assert (info.resumed, info.early_data) == (True, "accepted")
+    process.wait_for_line("resumed True, early data True")
+    assert process.output.count("425 for GET /") == 1
 
 
 def test_h3_get_to_us(start: Callable[..., Running], certs: Certs, tmp_path: Path) -> None:

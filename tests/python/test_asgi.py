@@ -79,6 +79,16 @@ def test_scope_has_every_key(start: Starter, loop: str, client: Client) -> None:
     }
 
 
+def test_what_a_gateway_took_early(server: Live, client: Client) -> None:
+    """Safe requests are shown as early, others get 425 (RFC 8470 section 5.1)."""
+    headers = {"early-data": "1"}
+    scope = client.get(server.url("/scope"), headers=headers).json()
+    assert scope["extensions"] == {"quicpro.early_data": {}}
+    answer = client.post(server.url("/echo"), b"body", headers=headers)
+    assert (answer.status, answer.content) == (425, b"")
+    assert client.post(server.url("/echo"), b"body").content == b"body"
+
+
 @pytest.mark.parametrize(
     "target,path,query",
     [

@@ -33,6 +33,7 @@ CERTIFICATES: Final = lib.QUICPRO_EVENT_CERTIFICATES
 FIN: Final = lib.QUICPRO_FLAG_FIN
 REMOTE: Final = lib.QUICPRO_FLAG_REMOTE
 INFORMATIONAL: Final = lib.QUICPRO_FLAG_INFORMATIONAL
+EARLY: Final = lib.QUICPRO_FLAG_EARLY
 
 # An event is eight words: type | flags << 16 | error << 32, conn, stream, code, data, len, stream
 # id, user. The layout is the library's ABI; these lines only make sure that this machine has it.

@@ -39,7 +39,7 @@ H3_REQUEST_CANCELLED: Final = 0x10C
 _EAGAIN: Final = lib.QUICPRO_EAGAIN
 _REQUEST, _DATA, _TRAILERS = _batch.REQUEST, _batch.DATA, _batch.TRAILERS
 _RESET, _WRITABLE = _batch.RESET, _batch.WRITABLE
-_FIN = _batch.FIN
+_FIN, _EARLY = _batch.FIN, _batch.EARLY
 
 _METHODS: Final = {
     m.encode(): m for m in ("GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH")
@@ -310,7 +310,7 @@ class ASGIServer:
             kind = head & 0xFFFF
             if kind == _REQUEST:
                 self._on_request(
-                    batch, words[i + 1], words[i + 2], words[i + 4], words[i + 5], head >> 16 & _FIN
+                    batch, words[i + 1], words[i + 2], words[i + 4], words[i + 5], head >> 16
                 )
             elif kind == _DATA:
                 exchange = requests.get(words[i + 2])
@@ -339,21 +339,21 @@ class ASGIServer:
                 self.on_certificates(_batch.error_of(head), _batch.text(words[i + 4], words[i + 5]))
 
     def _on_request(
-        self, batch: Batch, conn: int, stream: int, address: int, count: int, fin: int
+        self, batch: Batch, conn: int, stream: int, address: int, count: int, flags: int
     ) -> None:
         method, scheme, raw, headers, protocol = batch.request(address, count)
         path, _, query = raw.partition(b"?")
         text = path.decode("latin-1")
         decoded = unquote(text) if "%" in text else text
         name_ = _METHODS.get(method) or method.decode("latin-1")
-        exchange = Exchange(self, stream, name_, text, bool(fin))
+        exchange = Exchange(self, stream, name_, text, bool(flags & _FIN))
         if name_ == "CONNECT" or protocol:
             self.record(_batch.respond(stream, 501, _TEXT_FIELDS, b"Not Implemented", True))
             return
         addresses = self._peers.get(conn)
         if addresses is None:
             addresses = self._peers[conn] = self._addresses(conn)
-        scope = {
+        scope: Scope = {
             "type": "http",
             "asgi": {"version": "3.0", "spec_version": "2.5"},
             "http_version": "3",
@@ -369,6 +369,8 @@ class ASGIServer:
             "state": self.state.copy(),
             "extensions": {"tls": self._extension(conn)} if self.client_certs else {},
         }
+        if flags & _EARLY:
+            scope["extensions"]["quicpro.early_data"] = {}  # a replay, maybe (RFC 8470)
         self.requests[stream] = exchange
         exchange.task = self.loop.create_task(self._serve(exchange, scope))
 

@@ -64,7 +64,8 @@ enum quicpro_flag {
     QUICPRO_FLAG_REMOTE = 2,        /* the peer did it */
     QUICPRO_FLAG_APP = 4,           /* code is of the application, not of the transport */
     QUICPRO_FLAG_INFORMATIONAL = 8, /* a 1xx response */
-    QUICPRO_FLAG_EARLY = 16, /* a REQUEST that came before the handshake was done (RFC 8470) */
+    QUICPRO_FLAG_EARLY = 16, /* a REQUEST that may be a replay: it came before the handshake was
+                                done, here or at a gateway that says so (RFC 8470) */
     QUICPRO_FLAG_UNI = 32,   /* a unidirectional stream */
 };
 

@@ -200,6 +200,9 @@
       "streams that may wait for the dynamic table (RFC 9204 2.1.2)")                              \
     U(send_queue_bytes, http3, "bytes", 4096, 1073741824, 262144, LIVE,                            \
       "bytes of a body that may wait for the transport")                                           \
+    C(early_data_unsafe, http3, "wait|refuse|show", "wait", FROZEN,                                \
+      "server: early requests that are not safe wait for the handshake, get 425, or are shown; "   \
+      "what a gateway took early cannot wait: 425, 425, shown (RFC 8470)")                         \
     U(max_pending_requests, http3, "requests", 0, 1048576, 1000, LIVE,                             \
       "client: requests that may wait for a handshake or a stream")                                \
                                                                                                    \

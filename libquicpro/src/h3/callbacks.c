@@ -14,6 +14,12 @@ static struct qp_h3_stream *find(struct qp_h3 *h3, int64_t id)
     return qp_h3_stream_find(h3, (uint64_t)id);
 }
 
+/* Nothing more of its message is told. */
+static bool is_over(const struct qp_h3_stream *stream)
+{
+    return stream->refused || stream->too_early;
+}
+
 /* A parked field: this head, then its name (none if it is a known one) and its value. */
 struct parked {
     uint32_t name_id, name_len, value_len;
@@ -40,7 +46,7 @@ void qp_h3_park_section(struct qp_h3 *h3)
     struct qp_h3_stream *stream = h3->in_section;
     if (stream == NULL)
         return;
-    if (!stream->refused && park(stream, h3->batch, h3->field_mark) < 0) {
+    if (!is_over(stream) && park(stream, h3->batch, h3->field_mark) < 0) {
         stream->refused = true;
         stream->refused_code = NGHTTP3_H3_INTERNAL_ERROR;
         qp_h3_stream_touch(stream);
@@ -101,7 +107,7 @@ static int field(nghttp3_conn *conn, int64_t id, int32_t token, nghttp3_rcbuf *n
     nghttp3_vec n = nghttp3_rcbuf_get_buf(name), v = nghttp3_rcbuf_get_buf(value);
     int known = qp_h3_known_name(token), r;
     (void)conn, (void)flags, (void)stream_user;
-    if (stream == NULL || stream->refused || too_large(stream, n.len, v.len))
+    if (stream == NULL || is_over(stream) || too_large(stream, n.len, v.len))
         return 0;
     if (enter_section(h3, stream) < 0)
         return NGHTTP3_ERR_CALLBACK_FAILURE;
@@ -113,6 +119,10 @@ static int field(nghttp3_conn *conn, int64_t id, int32_t token, nghttp3_rcbuf *n
         stream->status = three_digits(&v);
     if (token == NGHTTP3_QPACK_TOKEN__METHOD)
         stream->early_method = qp_h3_early_method(v.base, v.len);
+    if (token == NGHTTP3_QPACK_TOKEN_EARLY_DATA)
+        stream->early_field = true; /* "Multiple or invalid instances of the header field MUST be
+                                       treated as equivalent to a single instance with a value of 1"
+                                       (RFC 8470 section 5.1) */
     return r < 0 ? NGHTTP3_ERR_CALLBACK_FAILURE : 0;
 }
 
@@ -132,7 +142,7 @@ int qp_h3_emit_section(struct qp_h3_stream *stream, unsigned type)
         if (stream->status < 200)
             event->flags |= QUICPRO_FLAG_INFORMATIONAL;
     }
-    if (type == QUICPRO_EVENT_REQUEST && h3->early)
+    if (type == QUICPRO_EVENT_REQUEST && (h3->early || stream->early_field))
         event->flags |= QUICPRO_FLAG_EARLY;
     return 0;
 }
@@ -152,10 +162,22 @@ static int hold_section(struct qp_h3_stream *stream)
 static int end_section(struct qp_h3 *h3, int64_t id, unsigned type, int fin)
 {
     struct qp_h3_stream *stream = find(h3, id);
-    if (stream == NULL || stream->refused)
+    if (stream == NULL || is_over(stream))
         return 0;
-    const bool hold = h3->early && h3->server && !stream->early_method;
-    int r = hold ? hold_section(stream) : qp_h3_emit_section(stream, type);
+    enum qp_h3_early_verdict verdict =
+        stream->held != NULL ? QP_H3_EARLY_HELD : QP_H3_EARLY_SHOWN; /* trailers */
+    if (type == QUICPRO_EVENT_REQUEST)
+        verdict = qp_h3_early_request(stream);
+    if (type == QUICPRO_EVENT_RESPONSE && qp_h3_early_again(stream))
+        verdict = QP_H3_EARLY_REFUSED;
+    if (verdict == QP_H3_EARLY_REFUSED) {
+        stream->too_early = true; /* so its fields are dropped */
+        qp_h3_stream_touch(stream);
+        return 0;
+    }
+    if (type == QUICPRO_EVENT_RESPONSE && stream->status >= 200)
+        qp_buf_done(&stream->pending);
+    int r = verdict == QP_H3_EARLY_HELD ? hold_section(stream) : qp_h3_emit_section(stream, type);
     stream->section_size = 0;
     (void)fin; /* end_stream follows */
     return r < 0 ? NGHTTP3_ERR_CALLBACK_FAILURE : 0;
@@ -183,7 +205,7 @@ static int body(nghttp3_conn *conn, int64_t id, const uint8_t *data, size_t len,
     bool ours = h3->feed != NULL && data >= h3->feed && data < h3->feed + h3->feed_len;
     if (ours)
         h3->feed_data += len;
-    if (stream == NULL || stream->refused)
+    if (stream == NULL || is_over(stream))
         return 0;
     if (stream->held != NULL)
         return qp_buf_append(&stream->held->body, data, len) < 0 ? NGHTTP3_ERR_CALLBACK_FAILURE : 0;
@@ -213,7 +235,7 @@ static int end_stream(nghttp3_conn *conn, int64_t id, void *user, void *stream_u
         return 0;
     stream->end_in = true;
     qp_h3_stream_touch(stream);
-    if (stream->held != NULL)
+    if (stream->held != NULL || stream->too_early)
         return 0;
     quicpro_event *event = qp_batch_last(h3->batch);
     if (event == NULL || event->stream != stream->handle || event->type < QUICPRO_EVENT_REQUEST ||

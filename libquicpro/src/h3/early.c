@@ -8,6 +8,8 @@
 #include "h3/callbacks.h"
 #include "h3/stream.h"
 
+enum { TOO_EARLY = 425 };
+
 bool qp_h3_early_method(const uint8_t *method, size_t len)
 {
     static const char *const safe[] = {"GET", "HEAD", "OPTIONS"};
@@ -15,6 +17,28 @@ bool qp_h3_early_method(const uint8_t *method, size_t len)
         if (strlen(safe[i]) == len && memcmp(safe[i], method, len) == 0)
             return true;
     return false;
+}
+
+/* A server may let a request wait for the handshake (RFC 8470 section 3). That of a gateway's
+ * client is not seen from here, so what a gateway marks cannot wait. Whoever sets the field only
+ * makes a request less trusted, so it counts from everybody. */
+enum qp_h3_early_verdict qp_h3_early_request(const struct qp_h3_stream *stream)
+{
+    const struct qp_h3 *h3 = stream->h3;
+    const bool early = h3->early || stream->early_field;
+    if (!h3->server || !early || stream->early_method ||
+        h3->options->early_unsafe == QP_H3_UNSAFE_SHOW)
+        return QP_H3_EARLY_SHOWN;
+    if (stream->early_field || h3->options->early_unsafe == QP_H3_UNSAFE_REFUSE)
+        return QP_H3_EARLY_REFUSED;
+    return QP_H3_EARLY_HELD;
+}
+
+bool qp_h3_early_again(const struct qp_h3_stream *stream)
+{
+    const struct qp_h3 *h3 = stream->h3;
+    return !h3->server && stream->status == TOO_EARLY && stream->pending.len != 0 &&
+           !h3->goaway_in && !h3->last;
 }
 
 int qp_h3_early_hold(struct qp_h3_stream *stream)
@@ -79,21 +103,11 @@ static void release(struct qp_h3_stream *stream)
         qp_h3_stream_fail(stream, r, NGHTTP3_H3_INTERNAL_ERROR, false, quicpro_strerror(r));
 }
 
-static void client_over(struct qp_h3 *h3)
-{
-    for (uint64_t id = 0; id < h3->next_bidi; id += 4) {
-        struct qp_h3_stream *stream = qp_h3_stream_find(h3, id);
-        if (stream != NULL)
-            qp_buf_done(&stream->pending);
-    }
-    qp_h3_send_waiting(h3);
-}
-
 void qp_h3_early_over(struct qp_h3 *h3)
 {
     h3->early = false;
     if (!h3->server) {
-        client_over(h3);
+        qp_h3_send_waiting(h3);
         return;
     }
     for (uint64_t id = 0; id < h3->top_bidi; id += 4) {
@@ -117,6 +131,17 @@ bool qp_h3_early_ready(const struct qp_h3 *h3)
     return false;
 }
 
+static void answer(struct qp_h3_stream *stream)
+{
+    if (stream->headers_out) { /* and the rest of the request was thrown away */
+        qp_h3_stream_finish_if_done(stream);
+        return;
+    }
+    int r = qp_h3_respond(stream, TOO_EARLY, NULL, 0, NULL, 0, 1);
+    if (r < 0)
+        qp_h3_stream_fail(stream, r, NGHTTP3_H3_INTERNAL_ERROR, false, quicpro_strerror(r));
+}
+
 /* Back to where it was before it was sent. */
 static void wait_again(struct qp_h3 *h3, struct qp_h3_stream *stream)
 {
@@ -129,6 +154,31 @@ static void wait_again(struct qp_h3 *h3, struct qp_h3_stream *stream)
         h3->waiting_last = stream;
     h3->waiting = stream;
     h3->waiting_count++;
+}
+
+/* "A user agent SHOULD retry automatically, but any retries MUST NOT be sent in early data"
+ * (RFC 8470 section 5.2). Its packed fields go when it is sent, so there is no third time. */
+static void ask_again(struct qp_h3_stream *stream)
+{
+    struct qp_h3 *h3 = stream->h3;
+    qp_h3_stream_leave(stream, NGHTTP3_H3_REQUEST_CANCELLED);
+    if (h3->current == stream)
+        h3->current = NULL;
+    stream->early_method = false;
+    stream->too_early = stream->fin_in = stream->end_in = false;
+    stream->unread = stream->blocked_in = false;
+    stream->status = 0;
+    stream->section_size = 0;
+    qp_buf_done(&stream->section);
+    wait_again(h3, stream);
+}
+
+void qp_h3_early_refused(struct qp_h3_stream *stream)
+{
+    if (stream->h3->server)
+        answer(stream);
+    else
+        ask_again(stream);
 }
 
 void qp_h3_early_rejected(struct qp_h3 *h3)

@@ -1,6 +1,7 @@
 /* HTTP/3 before the handshake is done (RFC 8470). What comes then may be a replay, until the
  * handshake is done: a server shows its application only requests with a safe method and holds the
- * others back; a client sends only those early. */
+ * others back, or answers them with 425; a client sends only those early, and once more afterwards
+ * if it is told 425. */
 #ifndef QP_H3_EARLY_H
 #define QP_H3_EARLY_H
 
@@ -13,8 +14,18 @@ struct qp_h3_held {
     bool trailers;         /* those in stream->section are all there */
 };
 
+enum qp_h3_early_unsafe { QP_H3_UNSAFE_WAIT, QP_H3_UNSAFE_REFUSE, QP_H3_UNSAFE_SHOW };
+enum qp_h3_early_verdict { QP_H3_EARLY_SHOWN, QP_H3_EARLY_HELD, QP_H3_EARLY_REFUSED };
+
 /* "Safe methods" of RFC 9110 section 9.2.1 that a user agent sends: GET, HEAD, OPTIONS. */
 bool qp_h3_early_method(const uint8_t *method, size_t len);
+/* Server: what becomes of a request whose fields are all there. */
+enum qp_h3_early_verdict qp_h3_early_request(const struct qp_h3_stream *stream);
+/* Client: whether this answer, whose status is known, means that the request is sent once more. */
+bool qp_h3_early_again(const struct qp_h3_stream *stream);
+/* Of a stream that is too_early: a server answers, a client lets the request wait again. Not from
+ * within nghttp3. */
+void qp_h3_early_refused(struct qp_h3_stream *stream);
 /* Server: begins to hold a request whose fields are packed in stream->section. 0; QUICPRO_ENOMEM */
 int qp_h3_early_hold(struct qp_h3_stream *stream);
 void qp_h3_early_forget(struct qp_h3_stream *stream);

@@ -114,6 +114,8 @@ static void look_at_touched(struct qp_h3 *h3)
         if (stream->refused)
             qp_h3_stream_fail(stream, large ? QUICPRO_ELIMIT : QUICPRO_EPROTO, stream->refused_code,
                               false, large ? "field section too large" : "malformed message");
+        else if (stream->too_early)
+            qp_h3_early_refused(stream);
         else
             qp_h3_stream_finish_if_done(stream);
     }

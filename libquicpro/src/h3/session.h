@@ -28,7 +28,8 @@ struct qp_h3_stream {
     struct qp_batch_places events; /* its latest ones */
     struct qp_queue body;          /* bytes nghttp3 or the transport has not taken */
     size_t peeked;                 /* of these, bytes nghttp3 holds pointers to */
-    struct qp_buf pending; /* a request's field section while it waits or may be rejected, packed */
+    struct qp_buf
+        pending; /* a request's field section while it may have to be sent again, packed */
     uint32_t pending_fields;
     struct qp_buf section;     /* fields received of a section whose rest is to come, packed */
     size_t section_size;       /* of all its fields, as RFC 9114 section 4.2.2 counts */
@@ -50,6 +51,8 @@ struct qp_h3_stream {
     bool want_writable; /* quicpro_stream_write() said EAGAIN */
     bool unread;        /* the transport has bytes we did not take */
     bool early_method;  /* a request that may be early data as far as its method goes */
+    bool early_field;   /* server: a gateway took it as early data ("Early-Data: 1") */
+    bool too_early;     /* of 425: the server gives it, the client got it. Nothing of it is shown */
     bool refused;       /* nghttp3 found the message malformed or not welcome */
     uint64_t refused_code;
     uint64_t status; /* client: of the field section at hand */
@@ -65,6 +68,7 @@ struct qp_h3_options {
     uint64_t max_field_section_bytes, qpack_max_table_bytes, qpack_blocked_streams;
     uint64_t max_streams_bidi; /* as announced by us: bounds ids in PRIORITY_UPDATE */
     uint64_t send_queue_bytes, max_pending_requests;
+    uint64_t early_unsafe; /* enum qp_h3_early_unsafe: the option's words in their order */
     void (*random)(uint8_t *out, size_t len); /* seeds hash tables */
 };
 

@@ -90,19 +90,24 @@ void qp_h3_stream_release(struct qp_h3_stream *stream)
     qp_slab_put(h3->slab, stream->handle);
 }
 
-/* Ends it here; the transport and nghttp3 know, or get to know from the caller. */
-static void end(struct qp_h3_stream *stream, uint64_t code)
+void qp_h3_stream_leave(struct qp_h3_stream *stream, uint64_t code)
 {
     struct qp_h3 *h3 = stream->h3;
-    if (stream->id != QP_H3_NO_ID) {
-        nghttp3_conn_shutdown_stream_read(h3->impl, (int64_t)stream->id);
-        nghttp3_conn_close_stream(h3->impl, (int64_t)stream->id, code);
-        if (stream->fin_in)
-            qp_idmap_remove(&h3->streams, stream->id);
-        else
-            qp_idmap_replace(&h3->streams, stream->id, QP_H3_DEAD);
-    }
-    qp_h3_stream_release(stream);
+    const struct qp_conn *conn = h3->conn;
+    if (stream->id == QP_H3_NO_ID)
+        return;
+    if (!h3->failed && !stream->fin_in)
+        conn->engine->stream_stop_read(conn->impl, stream->id, code);
+    if (!h3->failed && !stream->fin_out)
+        conn->engine->stream_reset_write(conn->impl, stream->id, code);
+    if (stream->queued && list_remove(&h3->unread, stream))
+        stream->queued = false;
+    nghttp3_conn_shutdown_stream_read(h3->impl, (int64_t)stream->id);
+    nghttp3_conn_close_stream(h3->impl, (int64_t)stream->id, code);
+    if (stream->fin_in)
+        qp_idmap_remove(&h3->streams, stream->id);
+    else
+        qp_idmap_replace(&h3->streams, stream->id, QP_H3_DEAD);
 }
 
 void qp_h3_stream_finish_if_done(struct qp_h3_stream *stream)
@@ -117,14 +122,8 @@ void qp_h3_stream_finish_if_done(struct qp_h3_stream *stream)
 
 void qp_h3_stream_abort(struct qp_h3_stream *stream, uint64_t code)
 {
-    const struct qp_conn *conn = stream->h3->conn;
-    if (stream->id != QP_H3_NO_ID && !stream->h3->failed) {
-        if (!stream->fin_in)
-            conn->engine->stream_stop_read(conn->impl, stream->id, code);
-        if (!stream->fin_out)
-            conn->engine->stream_reset_write(conn->impl, stream->id, code);
-    }
-    end(stream, code);
+    qp_h3_stream_leave(stream, code);
+    qp_h3_stream_release(stream);
 }
 
 quicpro_event *qp_h3_stream_event(struct qp_h3_stream *stream, unsigned type)

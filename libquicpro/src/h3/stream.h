@@ -11,6 +11,9 @@ struct qp_h3_stream *qp_h3_stream_new(struct qp_h3 *h3, uint64_t id);
 struct qp_h3_stream *qp_h3_stream_find(const struct qp_h3 *h3, uint64_t id);
 /* Ends the handle and releases memory; neither transport nor nghttp3 hear of it. */
 void qp_h3_stream_release(struct qp_h3_stream *stream);
+/* Gives its id up, as far as there is one: STOP_SENDING and RESET_STREAM where the directions are
+ * open. The handle lives on. Not from within nghttp3. */
+void qp_h3_stream_leave(struct qp_h3_stream *stream, uint64_t code);
 /* Ends it if both directions have ended. Not from within nghttp3. */
 void qp_h3_stream_finish_if_done(struct qp_h3_stream *stream);
 /* Ends it now: STOP_SENDING and RESET_STREAM as far as the directions are open. Not from within

@@ -30,6 +30,7 @@ void qp_app_options(struct qp_endpoint *endpoint)
         .max_streams_bidi = o->initial_max_streams_bidi,
         .send_queue_bytes = o->send_queue_bytes,
         .max_pending_requests = o->max_pending_requests,
+        .early_unsafe = o->early_data_unsafe,
         .random = qp_random,
     };
     endpoint->raw_options = (struct qp_raw_options){
