@@ -414,6 +414,29 @@ static void test_a_literal_of_the_other_family(void)
     }
 }
 
+/* The kernel has no way there and says so at once; who has put a request on the connection
+ * meanwhile gets to know it, too. */
+static void test_a_literal_without_a_way_there(void)
+{
+    static const char *const host[] = {"255.255.255.255", "fe80::1"};
+    for (size_t i = 0; i < COUNTOF(host); i++) {
+        struct pair p;
+        quicpro_stream stream;
+        pair_init(&p, "localhost");
+        pair_start(&p);
+        p.port = 1;
+        CHECK_INT(pair_connect(&p, host[i]), ==, 0);
+        CHECK_INT(pair_request(&p, "GET", "/", NULL, 0, 1, NULL, &stream), ==, 0);
+        CHECK(pair_until_closed(&p));
+        CHECK(p.closed_error == -EACCES || p.closed_error == -EINVAL);
+        CHECK(strstr(p.closed_text, "cannot connect to") != NULL);
+        CHECK_INT(p.resets, ==, 1);
+        pair_step(&p);
+        CHECK_U64(p.client_loop->links.used, ==, 0);
+        pair_done(&p);
+    }
+}
+
 /* In the middle of everything the user, or the client's end, puts a stop to it. */
 static void test_stopped_in_the_middle(void)
 {
@@ -502,6 +525,7 @@ int main(void)
         TEST(test_the_family_is_remembered),
         TEST(test_a_literal_of_the_other_family),
         TEST(test_timers),
+        TEST(test_a_literal_without_a_way_there),
         TEST(test_stopped_in_the_middle),
     };
     return RUN(tests);

@@ -234,6 +234,11 @@ def test_urls_that_are_refused(client: Client, url: str, says: str) -> None:
         client.get(url)
 
 
+def test_an_address_without_a_way_there(client: Client) -> None:
+    with pytest.raises(OSError, match=r"cannot connect to 255\.255\.255\.255 port 1: "):
+        client.get("https://255.255.255.255:1/")
+
+
 def test_an_unknown_host(client: Client) -> None:
     with pytest.raises(ResolveError, match=r"no-such-host\.invalid"):
         client.get("https://no-such-host.invalid/")

@@ -507,6 +507,10 @@ int qp_dial_start(struct qp_link *link, struct qp_family_cache *families, quicpr
     result->count = 1;
     qp_race_init(&dial->race, has, has, 0);
     answer(link, index, now);
-    settle(link, now);
+    pump(link, now);
+    /* No socket for it: that is told by the next run, when the caller has had the time to put
+     * requests on the connection, which get to know why. */
+    if (link->conn.impl == NULL)
+        qp_heap_set(&link->loop->timers, &link->timer, now);
     return 0;
 }
