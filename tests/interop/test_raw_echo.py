@@ -6,6 +6,7 @@ from __future__ import annotations
 import asyncio
 import os
 import re
+import subprocess
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +14,8 @@ import pytest
 import quicpro
 
 from .procs import Process
-from .servers import ROOT, judge, our_program
+from .servers import ROOT, Running, judge, our_program
+from .test_hostile import MIB, flood, hostile_module, resident
 
 if TYPE_CHECKING:
     from .certs import Certs
@@ -205,3 +207,31 @@ def test_our_datagrams_and_resets_to_aioquic(certs: Certs) -> None:
         assert caught.value.wire_code == 42
 
     asyncio.run(with_aioquic_server(certs, talk))
+
+
+@pytest.mark.parametrize("kind", ["reset", "stop", "unknown unidirectional"])
+def test_ten_thousand_streams_leave_nothing(
+    kind: str, serving: Serving, processes: list[Process]
+) -> None:
+    """As in test_hostile.py, where nothing of HTTP/3 bounds it: streams that are reset at once,
+    echoes that are stopped, streams that the server wants to have no part in."""
+    h = hostile_module()
+    port, certs = serving
+    running = Running("raw_echo", processes[-1], port, certs)
+    with h.client(port, certs.ca, alpn=("echo",), max_data=1 << 30, max_datagram_size=1350) as peer:
+        peer.handshake()
+        assert flood(h, peer, kind, 0, 1000) == 1000
+        before = resident(running)
+        assert flood(h, peer, kind, 1000, 10_000) == 10_000
+        peer.quic.send_ping(7)
+        assert peer.until(lambda: peer.pong(7))
+        print(f"{(resident(running) - before) / MIB:.2f} MiB more")
+        assert resident(running) - before < 2 * MIB
+    assert running.process.running
+    again = subprocess.run(
+        [our_program("raw_echo"), "send", "--cacert", certs.ca, "127.0.0.1", str(port), "still"],
+        capture_output=True,
+        timeout=30,
+        check=True,
+    )  # fmt: skip
+    assert again.stdout == b"still"

@@ -162,7 +162,7 @@ def serve(
     if none_given:
         from quicpro.devcert import write_devcert
 
-        temporary = tempfile.TemporaryDirectory(prefix="quicpro-")
+        temporary = tempfile.TemporaryDirectory(prefix="quicpro-", ignore_cleanup_errors=True)
         write_devcert(temporary.name)
         certfile, keyfile = (os.path.join(temporary.name, n) for n in ("cert.pem", "key.pem"))
         click.echo(
