@@ -4,6 +4,7 @@
 
 #include <openssl/ssl.h>
 
+#include "ocsp.h"
 #include "pair.h"
 #include "quic/tls_pins.h"
 
@@ -392,6 +393,62 @@ static void test_tickets_are_bound_to_the_policy(void)
     family_done(&f), family_done(&other);
 }
 
+/* What a server staples, and a client that wants it. */
+static void test_a_staple_that_is_required(void)
+{
+    enum { NO_STAPLE, BY_ISSUER, BY_ROOT };
+    static const struct {
+        const char *require;
+        int staple;
+        const char *says;
+    } row[] = {
+        {"true", BY_ISSUER, NULL},
+        {"true", NO_STAPLE, "it came without an OCSP staple"},
+        {"true", BY_ROOT, "its OCSP staple is not signed by who may"},
+        {"false", NO_STAPLE, NULL},
+        {"false", BY_ROOT, NULL}, /* not asked for, so not sent */
+    };
+    for (size_t i = 0; i < COUNTOF(row); i++) {
+        struct family f;
+        struct pair p;
+        char path[128];
+        uint8_t *serial = NULL;
+        size_t len;
+        family_init(&f, &usual);
+        family_pair(&p, &f);
+        const int n = i2d_ASN1_INTEGER(X509_get0_serialNumber(f.leaf.cert), &serial);
+        const struct ocsp made = {.serial = serial + 2,
+                                  .serial_len = (size_t)n - 2,
+                                  .from = time(NULL) - 100,
+                                  .until = time(NULL) + 1000,
+                                  .issuer = f.between.cert,
+                                  .key = row[i].staple == BY_ROOT ? f.root.key : f.between.key};
+        snprintf(path, sizeof(path), "%s/ocsp", p.dir);
+        char *der = (char *)ocsp_make(&made, &len);
+        put_file(path, der, len);
+        if (row[i].staple != NO_STAPLE)
+            quicpro_config_set(p.server_config, "ocsp_file", path);
+        quicpro_config_set(p.client_config, "ocsp_require", row[i].require);
+        expect(&p, row[i].says);
+        unlink(path);
+        pair_done(&p);
+        family_done(&f);
+        OPENSSL_free(serial);
+    }
+}
+
+static void test_a_staple_that_nobody_could_check(void)
+{
+    struct pair p;
+    pair_init(&p, "localhost");
+    CHECK_INT(quicpro_loop_new(&p.client_loop, NULL), ==, 0);
+    quicpro_config_set(p.client_config, "ocsp_require", "true");
+    quicpro_config_set(p.client_config, "verify_peer", "false");
+    CHECK_INT(quicpro_client_new(&p.client, p.client_loop, p.client_config), ==, QUICPRO_EVALUE);
+    CHECK(strstr(quicpro_loop_error(p.client_loop), "ocsp_require: verify_peer is off") != NULL);
+    pair_done(&p);
+}
+
 int main(void)
 {
     static const struct check_test tests[] = {
@@ -405,6 +462,8 @@ int main(void)
         TEST(test_client_auth),
         TEST(test_client_auth_that_would_prove_nothing),
         TEST(test_tickets_are_bound_to_the_policy),
+        TEST(test_a_staple_that_is_required),
+        TEST(test_a_staple_that_nobody_could_check),
     };
     return RUN(tests);
 }

@@ -10,6 +10,7 @@ from pathlib import Path
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509 import ocsp
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from .tun import SERVER_IP4, SERVER_IP6
@@ -24,12 +25,17 @@ class Certs:
     ca: Path  # the authority that signed all certificates here
     other_ca: Path  # one that signed none of them
     cert: Path  # for localhost, 127.0.0.1, ::1 and the server's end of tun.py's links
-    expired: Path  # the same, ended yesterday
+    chained: Path  # the same, its authority behind it: OpenSSL finds signers of staples only there
+    expired: Path  # as cert, ended yesterday
     elsewhere: Path  # for elsewhere.invalid only
     large: Path  # as cert, with names for some 8 KB: more than fits before an address is validated
     client: Path  # for clients: CN=interop client
     other_client: Path  # the same, signed by the other authority
     key: Path  # of all six leaves
+    staple: Path  # an OCSP response in DER: cert is good, says ca
+    by_sha256: Path  # the same, the certificate named by another hash than SHA-1
+    delegated: Path  # the same of a responder that ca lets say so
+    other_staple: Path  # the same, said by the other authority
 
 
 def _name(text: str) -> x509.Name:
@@ -114,6 +120,47 @@ def make(folder: Path) -> Certs:
             .sign(issuer_key, hashes.SHA256())
         )
 
+    def responder() -> tuple[x509.Certificate, ec.EllipticCurvePrivateKey]:
+        own_key = ec.generate_private_key(ec.SECP384R1())
+        cert = (
+            x509.CertificateBuilder()
+            .subject_name(_name("interop responder"))
+            .issuer_name(ca.subject)
+            .public_key(own_key.public_key())
+            .serial_number(x509.random_serial_number())
+            .not_valid_before(now - DAY)
+            .not_valid_after(now + DAY)
+            .add_extension(
+                x509.ExtendedKeyUsage([ExtendedKeyUsageOID.OCSP_SIGNING]), critical=False
+            )
+            .sign(ca_key, hashes.SHA256())
+        )
+        return cert, own_key
+
+    def staple(
+        about: x509.Certificate,
+        by: x509.Certificate,
+        by_key: ec.EllipticCurvePrivateKey,
+        algorithm: hashes.HashAlgorithm,
+    ) -> bytes:
+        response = (
+            ocsp.OCSPResponseBuilder()
+            .add_response(
+                cert=about,
+                issuer=ca,
+                algorithm=algorithm,
+                cert_status=ocsp.OCSPCertStatus.GOOD,
+                this_update=now,
+                next_update=now + DAY,
+                revocation_time=None,
+                revocation_reason=None,
+            )
+            .responder_id(ocsp.OCSPResponderEncoding.HASH, by)
+        )
+        if by not in (ca, other_ca):
+            response = response.certificates([by])
+        return response.sign(by_key, hashes.SHA256()).public_bytes(serialization.Encoding.DER)
+
     files = {
         "client": client(ca, ca_key),
         "other_client": client(other_ca, other_ca_key),
@@ -124,8 +171,18 @@ def make(folder: Path) -> Certs:
         "elsewhere": leaf([x509.DNSName("elsewhere.invalid")], now + 5 * DAY),
         "large": leaf(here + [x509.DNSName(f"{n:0>60}.invalid") for n in range(110)], now + DAY),
     }
+    staples = {
+        "staple": staple(files["cert"], ca, ca_key, hashes.SHA1()),
+        "by_sha256": staple(files["cert"], ca, ca_key, hashes.SHA256()),
+        "delegated": staple(files["cert"], *responder(), hashes.SHA1()),
+        "other_staple": staple(files["cert"], other_ca, other_ca_key, hashes.SHA1()),
+    }
+    for name, response in staples.items():
+        (folder / f"{name}.der").write_bytes(response)
     for name, cert in files.items():
         (folder / f"{name}.pem").write_bytes(cert.public_bytes(serialization.Encoding.PEM))
+    chained = folder / "chained.pem"
+    chained.write_bytes(b"".join((folder / f"{n}.pem").read_bytes() for n in ("cert", "ca")))
     key_path = folder / "key.pem"
     key_path.touch(mode=0o600)
     key_path.write_bytes(
@@ -135,4 +192,9 @@ def make(folder: Path) -> Certs:
             serialization.NoEncryption(),
         )
     )
-    return Certs(**{name: folder / f"{name}.pem" for name in files}, key=key_path)
+    return Certs(
+        **{name: folder / f"{name}.pem" for name in files},
+        **{name: folder / f"{name}.der" for name in staples},
+        chained=chained,
+        key=key_path,
+    )

@@ -88,7 +88,7 @@ def rows() -> Iterator[object]:
             if option := waits_for(case, client, server):
                 reason = f"{label}: our library has no option {option} yet"
                 marks = [pytest.mark.skip(reason=reason)]
-            full = [*marks, pytest.mark.full]
+            full = [*marks, pytest.mark.full, pytest.mark.timeout(case.seconds + 60)]
             yield pytest.param(case, client, server, marks=full, id=label)
             if case.quick is not None and QUICK[name] == (client, server):
                 quick = case.quick(case)

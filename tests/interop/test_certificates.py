@@ -10,13 +10,22 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import quicpro
 
+from .content import HELLO
 from .servers import Running, aioquic_peer, judge
 
 Start = Callable[..., Running]
 
 
-def curl(running: Running, path: str, *, host: str = "localhost", cert: Path | None = None) -> Any:
+def curl(
+    running: Running,
+    path: str,
+    *,
+    host: str = "localhost",
+    cert: Path | None = None,
+    staple: bool = False,
+) -> Any:
     """The body that curl gets; None if it does not."""
     pycurl = judge("pycurl", "pycurl")
     c, out = pycurl.Curl(), io.BytesIO()
@@ -27,6 +36,7 @@ def curl(running: Running, path: str, *, host: str = "localhost", cert: Path | N
     c.setopt(pycurl.TIMEOUT, 20)
     c.setopt(pycurl.NOPROXY, "*")
     c.setopt(pycurl.WRITEDATA, out)
+    c.setopt(pycurl.SSL_VERIFYSTATUS, staple)
     if cert is not None:
         c.setopt(pycurl.SSLCERT, str(cert))
         c.setopt(pycurl.SSLKEY, str(running.certs.key))
@@ -80,3 +90,22 @@ def test_our_server_shows_each_name_its_certificate(client: str, start: Start, c
     assert get(running, "/tls", host="localhost") is not None
     assert get(running, "/tls", host="elsewhere.invalid") is not None
     assert get(running, "/tls", host="nowhere.invalid") is None  # the main one, of another name
+
+
+@pytest.mark.parametrize("name", ["", "staple", "by_sha256", "delegated", "other_staple"])
+def test_a_staple_that_is_required(name: str, start: Start, certs: Any) -> None:
+    """Responses made by cryptography, stapled by our server, judged by curl (OpenSSL) and by us."""
+    ours = {"ocsp_file": getattr(certs, name)} if name else {}
+    running = start("h3_server", cert="chained", ours=ours)
+    good = name in ("staple", "by_sha256", "delegated")
+    if name != "by_sha256":  # OpenSSL looks for SHA-1 only
+        assert (curl(running, "/", staple=True) == HELLO) == good
+    assert curl(running, "/", staple=False) == HELLO
+    config = quicpro.Config(ocsp_require=True)
+    with quicpro.Client(cafile=certs.ca, config=config, timeout=20) as client:
+        if good:
+            assert client.get(running.url()).content == HELLO
+            return
+        why = "is not signed by who may" if name else "it came without an OCSP staple"
+        with pytest.raises(quicpro.VerificationError, match=why):
+            client.get(running.url())

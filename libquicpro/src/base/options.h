@@ -38,6 +38,8 @@
     D(key_passphrase, tls, "what an encrypted private key is encrypted with")                      \
     S(ocsp_file, tls, "", FROZEN,                                                                  \
       "server: OCSP response in DER to staple, while it is not stale (RFC 6960)")                  \
+    B(ocsp_require, tls, false, FROZEN,                                                            \
+      "client: refuse a server that staples no good and fresh OCSP response (RFC 6066 8)")         \
     U(tls_watch_ms, tls, "ms", 0, 86400000, 0, FROZEN,                                             \
       "server: look this often whether files of certificates changed, and reload them; 0: never")  \
     S(ca_file, tls, "", FROZEN,                                                                    \

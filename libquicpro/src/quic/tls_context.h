@@ -25,6 +25,7 @@ struct qp_tls_context {
     struct {
         bool chain; /* up to an authority; else only pins count */
         int depth;
+        bool staple; /* a client's: the peer's certificate must bring a good OCSP response */
         struct qp_tls_pins pins;
     } verify;
 };

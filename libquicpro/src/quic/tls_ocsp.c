@@ -45,34 +45,36 @@ static bool read_status(CBS *cbs, enum qp_tls_ocsp_status *ret)
 
 /* SingleResponse ::= SEQUENCE { certID CertID, certStatus, thisUpdate, nextUpdate [0] OPTIONAL, ..
  * } CertID ::= SEQUENCE { hashAlgorithm, issuerNameHash, issuerKeyHash, serialNumber } */
-static bool read_single(CBS *cbs, struct qp_tls_ocsp *ret, CBS *serial)
+static bool read_single(CBS *cbs, struct qp_tls_ocsp_single *ret)
 {
+    struct qp_tls_ocsp *says = &ret->says;
     CBS single, id, next;
     int has_next;
     if (!CBS_get_asn1(cbs, &single, CBS_ASN1_SEQUENCE) ||
         !CBS_get_asn1(&single, &id, CBS_ASN1_SEQUENCE) ||
-        !CBS_get_asn1(&id, NULL, CBS_ASN1_SEQUENCE) ||
-        !CBS_get_asn1(&id, NULL, CBS_ASN1_OCTETSTRING) ||
-        !CBS_get_asn1(&id, NULL, CBS_ASN1_OCTETSTRING) ||
-        !CBS_get_asn1(&id, serial, CBS_ASN1_INTEGER) || !read_status(&single, &ret->status) ||
-        !read_time(&single, &ret->from) ||
+        !CBS_get_asn1_element(&id, &ret->algorithm, CBS_ASN1_SEQUENCE) ||
+        !CBS_get_asn1(&id, &ret->name_hash, CBS_ASN1_OCTETSTRING) ||
+        !CBS_get_asn1(&id, &ret->key_hash, CBS_ASN1_OCTETSTRING) ||
+        !CBS_get_asn1(&id, &ret->serial, CBS_ASN1_INTEGER) ||
+        !read_status(&single, &says->status) || !read_time(&single, &says->from) ||
         !CBS_get_optional_asn1(&single, &next, &has_next, EXPLICIT(0)))
         return false;
     if (!has_next) {
-        ret->until = ret->from + WITHOUT_END;
+        says->until = says->from + WITHOUT_END;
         return true;
     }
-    return read_time(&next, &ret->until) && CBS_len(&next) == 0;
+    return read_time(&next, &says->until) && CBS_len(&next) == 0;
 }
 
 /* OCSPResponse ::= SEQUENCE { responseStatus ENUMERATED, responseBytes [0] EXPLICIT OPTIONAL },
  * down to the list of single responses. */
-static const char *find_responses(CBS *cbs, CBS *ret)
+const char *qp_tls_ocsp_open(struct qp_tls_ocsp_response *ret, const uint8_t *der, size_t len)
 {
-    CBS response, status, wrapped, bytes, type, basic, data, ignored;
+    CBS cbs, response, status, wrapped, bytes, type, basic, data, ignored;
     CBS_ASN1_TAG tag;
     uint8_t code;
-    if (!CBS_get_asn1(cbs, &response, CBS_ASN1_SEQUENCE) || CBS_len(cbs) != 0 ||
+    CBS_init(&cbs, der, len);
+    if (!CBS_get_asn1(&cbs, &response, CBS_ASN1_SEQUENCE) || CBS_len(&cbs) != 0 ||
         !CBS_get_asn1(&response, &status, CBS_ASN1_ENUMERATED) || !CBS_get_u8(&status, &code) ||
         CBS_len(&status) != 0)
         return "holds no OCSP response in DER";
@@ -84,30 +86,39 @@ static const char *find_responses(CBS *cbs, CBS *ret)
         !CBS_mem_equal(&type, basic_response, sizeof(basic_response)) ||
         !CBS_get_asn1(&bytes, &wrapped, CBS_ASN1_OCTETSTRING) ||
         !CBS_get_asn1(&wrapped, &basic, CBS_ASN1_SEQUENCE) ||
-        !CBS_get_asn1(&basic, &data, CBS_ASN1_SEQUENCE) ||
+        !CBS_get_asn1_element(&basic, &ret->data, CBS_ASN1_SEQUENCE))
+        return "holds no OCSP response of the basic type";
+    ret->rest = basic;
+    wrapped = ret->data;
+    if (!CBS_get_asn1(&wrapped, &data, CBS_ASN1_SEQUENCE) ||
         !CBS_get_optional_asn1(&data, NULL, NULL, EXPLICIT(0)) ||   /* version */
         !CBS_get_any_asn1(&data, &ignored, &tag) ||                 /* responderID */
         !CBS_get_asn1(&data, &ignored, CBS_ASN1_GENERALIZEDTIME) || /* producedAt */
-        !CBS_get_asn1(&data, ret, CBS_ASN1_SEQUENCE))
+        !CBS_get_asn1(&data, &ret->singles, CBS_ASN1_SEQUENCE))
         return "holds no OCSP response of the basic type";
     return NULL;
+}
+
+const char *qp_tls_ocsp_next(struct qp_tls_ocsp_single *ret, struct qp_tls_ocsp_response *response)
+{
+    if (read_single(&response->singles, ret))
+        return NULL;
+    ERR_clear_error(); /* of times that are none */
+    return "holds an OCSP response that makes no sense";
 }
 
 const char *qp_tls_ocsp_read(struct qp_tls_ocsp *ret, const uint8_t *der, size_t len,
                              const uint8_t *serial, size_t serial_len)
 {
-    CBS cbs, singles, found;
-    CBS_init(&cbs, der, len);
-    const char *why = find_responses(&cbs, &singles);
-    while (why == NULL && CBS_len(&singles) != 0) {
-        struct qp_tls_ocsp single;
-        if (!read_single(&singles, &single, &found)) {
-            why = "holds an OCSP response that makes no sense";
-        } else if (CBS_mem_equal(&found, serial, serial_len)) {
-            *ret = single;
+    struct qp_tls_ocsp_response response;
+    struct qp_tls_ocsp_single single;
+    const char *why = qp_tls_ocsp_open(&response, der, len);
+    while (why == NULL && CBS_len(&response.singles) != 0) {
+        why = qp_tls_ocsp_next(&single, &response);
+        if (why == NULL && CBS_mem_equal(&single.serial, serial, serial_len)) {
+            *ret = single.says;
             return NULL;
         }
     }
-    ERR_clear_error();
     return why == NULL ? "is not about this certificate" : why;
 }

@@ -11,6 +11,7 @@
 
 #include "quic/tls_context.h"
 #include "quic/tls_pem.h"
+#include "quic/tls_staple.h"
 #include "quic/tls_words.h"
 
 /* What a folder of authorities may hold: distributions have some 150, twice by links. */
@@ -126,6 +127,30 @@ static bool pinned(const struct qp_tls_context *context, X509_STORE_CTX *store)
     return false;
 }
 
+/* BoringSSL has read the staple before it asks us, and verifies none. */
+static bool stapled(const struct qp_tls_context *context, X509_STORE_CTX *store, SSL *ssl)
+{
+    const STACK_OF(X509) *chain = X509_STORE_CTX_get0_chain(store);
+    const uint8_t *der;
+    size_t len;
+    bool revoked;
+    char words[256];
+    if (!context->verify.staple)
+        return true;
+    SSL_get0_ocsp_response(ssl, &der, &len);
+    /* An authority that signs itself, trusted as it is, is its own issuer. */
+    X509 *issuer = sk_X509_value(chain, sk_X509_num(chain) > 1 ? 1 : 0);
+    if (qp_tls_staple_good(der, len, sk_X509_value(chain, 0), issuer, context->env->wall(),
+                           &revoked, words, sizeof(words)))
+        return true;
+    struct note *note = note_make(ssl);
+    if (note != NULL)
+        snprintf(note->text, sizeof(note->text), "%s", words);
+    X509_STORE_CTX_set_error(store, revoked ? X509_V_ERR_CERT_REVOKED
+                                            : X509_V_ERR_APPLICATION_VERIFICATION);
+    return false;
+}
+
 static int verify(X509_STORE_CTX *store, void *arg)
 {
     const struct qp_tls_context *context = arg;
@@ -145,6 +170,8 @@ static int verify(X509_STORE_CTX *store, void *arg)
         X509_STORE_CTX_set_error(store, X509_V_ERR_CERT_UNTRUSTED);
         return 0;
     }
+    if (!stapled(context, store, ssl))
+        return 0;
     X509_STORE_CTX_set_error(store, X509_V_OK);
     note_drop(ssl);
     return 1;
@@ -285,9 +312,16 @@ static int init_server(SSL_CTX *ctx, struct trusted *trusted, const struct qp_tl
 
 static int init_client(SSL_CTX *ctx, struct trusted *trusted, const struct qp_tls_args *args)
 {
-    const struct qp_tls_context *context = qp_tls_context_get(ctx);
+    struct qp_tls_context *context = qp_tls_context_get(ctx);
     if (context->verify.chain || context->verify.pins.count != 0)
         SSL_CTX_set_verify(ctx, SSL_VERIFY_PEER, NULL);
+    context->verify.staple = args->options->ocsp_require;
+    if (context->verify.staple)
+        SSL_CTX_enable_ocsp_stapling(ctx);
+    if (context->verify.staple && !context->verify.chain)
+        return qp_tls_fail(args, QUICPRO_EVALUE,
+                           "ocsp_require: verify_peer is off, so that there is no issuer whose "
+                           "word would count");
     if (!context->verify.chain)
         return 0;
     int r = add_chosen(trusted, args);
