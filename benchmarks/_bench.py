@@ -1,4 +1,4 @@
-"""What benchmarks share: pinned processes, their CPU time and memory, rounds, figures.
+"""What benchmarks share: options, rounds of pinned processes, figures.
 
 A figure is one line at the end of the output:
 
@@ -13,16 +13,9 @@ by it.
 from __future__ import annotations
 
 import argparse
-import ctypes
-import ctypes.util
-import datetime
 import json
 import os
-import platform
-import re
 import shutil
-import signal
-import socket
 import statistics
 import subprocess
 import sys
@@ -30,11 +23,14 @@ import tempfile
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+from _place import HERE, Place
+from _process import Server, answers_quic, machine, pin_to, two_cores, udp_port_of
+
 ROOT = Path(__file__).resolve().parent.parent
-_libc = ctypes.CDLL(None, use_errno=True)
 
 # glibc gives memory back and takes it again for every burst unless told not to; servers from
 # packages lose up to half of their speed to that (M_TRIM_THRESHOLD and friends in mallopt(3)).
@@ -51,161 +47,6 @@ class BenchError(Exception):
 
 class Skipped(Exception):
     """Something of others that a figure needs is not here; the text names it."""
-
-
-# --- the machine ----------------------------------------------------------------------------------
-
-
-def two_cores() -> tuple[int, int]:
-    """Where servers run and where clients run."""
-    cores = sorted(os.sched_getaffinity(0))
-    if len(cores) == 1:
-        print("warning: one core only, server and client share it", file=sys.stderr)
-    return cores[0], cores[-1 if len(cores) == 2 else min(1, len(cores) - 1)]
-
-
-def machine() -> dict[str, str]:
-    model = ""
-    try:
-        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
-            if line.startswith("model name"):
-                model = line.partition(":")[2].strip()
-                break
-    except OSError:
-        pass
-    return {
-        "date": datetime.date.today().isoformat(),
-        "cpu": model or platform.machine(),
-        "cores": str(os.cpu_count()),
-        "kernel": platform.release(),
-        "python": platform.python_version(),
-    }
-
-
-# --- processes ------------------------------------------------------------------------------------
-
-
-def descendants(pid: int) -> list[int]:
-    """A process and all its living children's children."""
-    found = [pid]
-    for parent in found:
-        try:
-            for task in os.listdir(f"/proc/{parent}/task"):
-                path = f"/proc/{parent}/task/{task}/children"
-                found += [int(p) for p in Path(path).read_text(encoding="ascii").split()]
-        except OSError:
-            continue
-    return found
-
-
-def _process_cpu(pid: int) -> float:
-    """CPU seconds of all threads of a process, the ended ones too, by clock_getcpuclockid(3)."""
-    clock = ctypes.c_int()
-    if _libc.clock_getcpuclockid(ctypes.c_int(pid), ctypes.byref(clock)) != 0:
-        return 0.0
-    try:
-        return time.clock_gettime(clock.value)
-    except OSError:
-        return 0.0
-
-
-def cpu_seconds(pid: int) -> float:
-    """CPU seconds of a process and its living descendants."""
-    return sum(_process_cpu(p) for p in descendants(pid))
-
-
-def rss_kib(pid: int) -> float:
-    """Resident memory of a process and its descendants, in KiB, exact."""
-    total = 0.0
-    for p in descendants(pid):
-        try:
-            text = Path(f"/proc/{p}/smaps_rollup").read_text(encoding="ascii")
-        except OSError:
-            continue
-        m = re.search(r"^Rss:\s+(\d+)", text, re.MULTILINE)
-        total += float(m[1]) if m else 0.0
-    return total
-
-
-def pin_to(core: int) -> Callable[[], None]:
-    return lambda: os.sched_setaffinity(0, {core})
-
-
-@dataclass
-class Server:
-    """A server that answers, pinned to one core."""
-
-    name: str
-    process: subprocess.Popen[bytes]
-    port: int
-    path: str = "/"
-    log: Path | None = None
-
-    def stop(self) -> None:
-        if self.process.poll() is None:
-            pids = descendants(self.process.pid)
-            self.process.send_signal(signal.SIGTERM)
-            try:
-                self.process.wait(timeout=3)
-            except subprocess.TimeoutExpired:
-                for pid in pids:
-                    try:
-                        os.kill(pid, signal.SIGKILL)
-                    except ProcessLookupError:
-                        pass
-                self.process.wait(timeout=5)
-
-    def said(self) -> str:
-        try:
-            return "" if self.log is None else self.log.read_text(errors="replace").strip()
-        except OSError:
-            return ""
-
-
-def free_port() -> int:
-    """A port that is free for TCP and UDP just now, for servers that cannot take port 0."""
-    while True:
-        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp:
-            udp.bind(("127.0.0.1", 0))
-            port: int = udp.getsockname()[1]
-            with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as tcp:
-                try:
-                    tcp.bind(("127.0.0.1", port))
-                except OSError:
-                    continue
-                return port
-
-
-def udp_port_of(pid: int) -> int | None:
-    """The local port of the first UDP socket that a process holds."""
-    inodes = set()
-    for p in descendants(pid):
-        try:
-            for fd in os.listdir(f"/proc/{p}/fd"):
-                m = re.match(r"socket:\[(\d+)\]", os.readlink(f"/proc/{p}/fd/{fd}"))
-                if m:
-                    inodes.add(m[1])
-        except OSError:
-            continue
-    for table in ("/proc/net/udp", "/proc/net/udp6"):
-        for line in Path(table).read_text(encoding="ascii").splitlines()[1:]:
-            column = line.split()
-            if column[9] in inodes:
-                return int(column[1].rpartition(":")[2], 16)
-    return None
-
-
-def answers_quic(port: int) -> bool:
-    """Whether an unknown version gets a Version Negotiation packet (RFC 9000 section 6)."""
-    probe = b"\xc3\x1a\x2a\x3a\x4a" + b"\x08" + b"bench---" + b"\x04" + b"here"
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
-        s.connect(("127.0.0.1", port))
-        s.settimeout(0.1)
-        try:
-            s.send(probe.ljust(1200, b"\0"))
-            return len(s.recv(2048)) > 0
-        except (TimeoutError, ConnectionRefusedError):
-            return False
 
 
 class Bench:
@@ -244,6 +85,7 @@ class Bench:
         self._servers: list[Server] = []
         self.figures: list[Figure] = []
         self.skipped: list[str] = []
+        self.incomplete = False
 
     def __enter__(self) -> Bench:
         return self
@@ -286,6 +128,7 @@ class Bench:
         port: int | None = None,
         path: str = "/",
         cwd: Path | None = None,
+        place: Place = HERE,
     ) -> Server:
         """Start a server on the server core and wait until it answers QUIC."""
         log = self.folder / f"{name}.{len(self._servers)}.log"
@@ -297,23 +140,27 @@ class Bench:
                 stderr=subprocess.STDOUT,
                 env={**os.environ, **(env or {})},
                 cwd=cwd,
-                preexec_fn=pin_to(self.server_core),
+                preexec_fn=pin_to(self.server_core, place),
             )
-        server = Server(name, process, 0, path, log)
+        server = Server(name, process, 0, path, log, place.host)
         self._servers.append(server)
         end = time.monotonic() + 20
         while time.monotonic() < end:
             if process.poll() is not None:
                 raise BenchError(f"{name} ended at its start: {server.said()[-300:]}")
             found = port or udp_port_of(process.pid)
-            if found is not None and answers_quic(found):
+            if found is not None and place.call(partial(answers_quic, found, place.host)):
                 server.port = found
                 return server
             time.sleep(0.02)
         raise BenchError(f"{name} did not answer within 20 s: {server.said()[-300:]}")
 
     def client(
-        self, args: Sequence[object], timeout: float, env: dict[str, str] | None = None
+        self,
+        args: Sequence[object],
+        timeout: float,
+        env: dict[str, str] | None = None,
+        place: Place = HERE,
     ) -> subprocess.CompletedProcess[str]:
         """Run a client program on the client core."""
         try:
@@ -324,21 +171,69 @@ class Bench:
                 text=True,
                 timeout=timeout,
                 env={**os.environ, **(env or {})},
-                preexec_fn=pin_to(self.client_core),
+                preexec_fn=pin_to(self.client_core, place),
                 check=False,
             )
         except subprocess.TimeoutExpired:
             raise BenchError(f"{args[0]} did not finish within {timeout:.0f} s") from None
+
+    # --- comparisons ------------------------------------------------------------------------------
+
+    def compare(
+        self,
+        figure: str,
+        unit: str,
+        ours: Callable[[Bench], Server],
+        rivals: Sequence[Rival],
+        load: Callable[[Bench, Server], float],
+    ) -> None:
+        """Rounds of ours and theirs in turn, a value of each; who begins changes from round to
+        round. A figure for each rival: the first has the figure's name, others theirs behind it.
+        """
+        print(f"{figure}: {unit}", flush=True)
+        started: list[Server] = []
+        there: list[Rival] = []
+        try:
+            started.append(ours(self))
+            for rival in [] if self.smoke else rivals:
+                try:
+                    started.append(rival.start(self))
+                    there.append(rival)
+                except Skipped as e:
+                    self.skip(f"{figure}: {e}", matters=rival.bar is not None)
+            values: list[list[float]] = [[] for _ in started]
+            for n in range(self.rounds):
+                order = list(range(len(started)))
+                for i in order if n % 2 == 0 else reversed(order):
+                    values[i].append(load(self, started[i]))
+                said = ", ".join(
+                    f"{s.name} {show(v[-1])}" for s, v in zip(started, values, strict=True)
+                )
+                print(f"  round {n + 1}: {said}", flush=True)
+        finally:
+            for server in started:
+                server.stop()
+        if not there:
+            self.add(Figure(figure, unit, values[0]))
+        for n, rival in enumerate(there):
+            self.add(
+                Figure(
+                    figure if n == 0 else f"{figure}_{rival.peer}", unit, values[0],
+                    rival.peer, values[n + 1], bar=rival.bar, judged=True,
+                )
+            )  # fmt: skip
 
     # --- results ----------------------------------------------------------------------------------
 
     def add(self, figure: Figure) -> None:
         self.figures.append(figure)
 
-    def skip(self, what: str) -> None:
-        """Loudly: a comparison that was not made must not look like one that was."""
+    def skip(self, what: str, matters: bool = True) -> None:
+        """Loudly: a comparison that was not made must not look like one that was. It matters if it
+        has a bar."""
         line = f"skipped: {what}"
         self.skipped.append(line)
+        self.incomplete = self.incomplete or matters
         print(f"\n*** {line}\n", flush=True)
 
     def finish(self) -> int:
@@ -357,7 +252,20 @@ class Bench:
         if self.options.json:
             data = {"machine": about, "figures": [asdict(f) for f in self.figures]}
             self.options.json.write_text(json.dumps(data, indent=1) + "\n", encoding="utf-8")
-        return 1 if self.options.check and (missed or self.skipped) else 0
+        return 1 if self.options.check and (missed or self.incomplete) else 0
+
+
+@dataclass(frozen=True)
+class Rival:
+    """A server of others to compare with."""
+
+    peer: str
+    start: Callable[[Bench], Server]  # raises Skipped if it is not here
+    bar: float | None = None  # of the ratio
+
+
+def show(value: float) -> str:
+    return f"{value:.0f}" if value >= 1000 else f"{value:.4g}"
 
 
 @dataclass
@@ -408,9 +316,6 @@ class Figure:
         return f"{statistics.median(self.ours):.4g} {self.unit}, bar {relation} {self.bar:g}"
 
     def line(self) -> str:
-        def show(value: float) -> str:
-            return f"{value:.0f}" if value >= 1000 else f"{value:.4g}"
-
         theirs = show(statistics.median(self.theirs)) if self.theirs else "-"
         ratio = "-" if self.ratio is None else f"{self.ratio:.3f}"
         return (

@@ -13,32 +13,20 @@ c_server_100b_gtls  the same, by ngtcp2's gtlsclient: one connection x 100
 idle_h3_kib         KiB of memory of an idle connection that has had one request
 idle_h3_kib_fresh   the same, of one that has had none
 
-tools/bench_peers fetches the peers. QUICPRO_BENCH_GTLSSERVER names another gtlsserver.
+tools/bench_peers fetches the peers.
 """
 
 from __future__ import annotations
 
 import json
-import os
 import re
 import subprocess
 import sys
 from collections.abc import Callable
 
-from _bench import (
-    ROOT,
-    TUNED_MALLOC,
-    Bench,
-    BenchError,
-    Figure,
-    Server,
-    Skipped,
-    cpu_seconds,
-    free_port,
-    peers,
-    pin_to,
-    rss_kib,
-)
+from _bench import ROOT, TUNED_MALLOC, Bench, BenchError, Figure, Rival, Skipped, peers
+from _process import Server, cpu_seconds, free_port, pin_to, rss_kib
+from _servers import BODY, gtlsclient, ngtcp2, our_c
 
 FIGURES = ("asgi_hello", "c_server_100b", "c_server_100b_gtls", "idle_h3_kib", "idle_h3_kib_fresh")
 BARS = {
@@ -50,20 +38,11 @@ BARS = {
 }
 APPS = ROOT / "benchmarks" / "apps"
 IDLE_CONNECTIONS = 2000
-BODY = 100  # bytes of every answer
 
 Load = Callable[[Bench, Server], float]  # requests answered per server CPU-second
 
 
 # --- servers --------------------------------------------------------------------------------------
-
-
-def our_c(bench: Bench) -> Server:
-    cert, key = bench.certificates()
-    program = bench.program("examples/c/h3_server")
-    return bench.start(
-        "h3_server", [program, "--bind", "127.0.0.1:0", "--cert", cert, "--key", key]
-    )
 
 
 def our_asgi(bench: Bench) -> Server:
@@ -83,21 +62,6 @@ def peregrine(bench: Bench) -> Server:
         "--tls-cert", cert, "--tls-key", key, "hello:app",
     ]  # fmt: skip
     return bench.start("peregrine", args, env=TUNED_MALLOC, port=port, cwd=APPS)
-
-
-def ngtcp2(bench: Bench) -> Server:
-    known = peers().get("ngtcp2", {})
-    program = os.environ.get("QUICPRO_BENCH_GTLSSERVER") or known.get("server")
-    if program is None:
-        raise Skipped("gtlsserver is not there: tools/bench_peers ngtcp2")
-    cert, key = bench.certificates()
-    docs = bench.folder / "htdocs"
-    docs.mkdir(exist_ok=True)
-    (docs / "index.html").write_bytes(bytes(BODY))
-    env = {**TUNED_MALLOC, **(known["env"] if program == known.get("server") else {})}
-    # /100 is made in memory: quicker than a file (index.html), so the better of its two ways.
-    args = [program, "-q", "-d", docs, "127.0.0.1", "0", key, cert]
-    return bench.start("ngtcp2", args, env=env, path=f"/{BODY}")
 
 
 # --- load -----------------------------------------------------------------------------------------
@@ -135,11 +99,7 @@ class ByGtlsclient:
     """
 
     def __init__(self) -> None:
-        known = peers().get("ngtcp2", {})
-        self.program = os.environ.get("QUICPRO_BENCH_GTLSCLIENT") or known.get("client")
-        if self.program is None:
-            raise Skipped("gtlsclient is not there: tools/bench_peers ngtcp2")
-        self.env = known["env"] if self.program == known.get("client") else {}
+        self.program, self.env = gtlsclient()
         self.rate: dict[str, float] = {}
 
     def _run(self, bench: Bench, server: Server, count: int, *more: str) -> str:
@@ -185,44 +145,14 @@ def compare(
     bench: Bench, figure: str, ours: Callable[[Bench], Server], peer: str,
     theirs: Callable[[Bench], Server], make_load: Callable[[], Load],
 ) -> None:  # fmt: skip
-    """Rounds of ours and theirs in turn; who begins changes from round to round."""
     if not bench.wants(figure):
         return
-    print(f"{figure}: requests per server CPU-second", flush=True)
-    started = []
     try:
         load = make_load()
-        our_server = ours(bench)
-        started.append(our_server)
-        their_server: Server | None = None
-        if not bench.smoke:
-            try:
-                their_server = theirs(bench)
-                started.append(their_server)
-            except Skipped as e:
-                bench.skip(f"{figure}: {e}")
-        values: dict[str, list[float]] = {server.name: [] for server in started}
-        for n in range(bench.rounds):
-            for server in started if n % 2 == 0 else reversed(started):
-                values[server.name].append(load(bench, server))
-            print(
-                f"  round {n + 1}: "
-                + ", ".join(f"{name} {v[-1]:.0f}" for name, v in values.items()),
-                flush=True,
-            )
     except Skipped as e:
         bench.skip(f"{figure}: {e}")
         return
-    finally:
-        for server in started:
-            server.stop()
-    bench.add(
-        Figure(
-            figure, "req/cpu-s", values[our_server.name],
-            peer if their_server else "-", values[their_server.name] if their_server else [],
-            bar=BARS.get(figure), judged=their_server is not None,
-        )
-    )  # fmt: skip
+    bench.compare(figure, "req/cpu-s", ours, [Rival(peer, theirs, BARS[figure])], load)
 
 
 def idle_memory(bench: Bench, figure: str, requests: int) -> None:

@@ -20,7 +20,8 @@ import subprocess
 import sys
 from dataclasses import dataclass
 
-from _bench import Bench, BenchError, Figure, Server, cpu_seconds, pin_to
+from _bench import Bench, BenchError, Figure
+from _process import Server, cpu_seconds, pin_to
 
 SPINS = (0, 50, 200, 1000)
 FIGURES = tuple(f"spin_{spin}_us" for spin in SPINS)
