@@ -314,7 +314,7 @@ def style(s: Suite) -> None:
     if shutil.which("clang-format"):
         files = [
             str(p)
-            for d in ("libquicpro/src", "libquicpro/include", "tests", "tools", "examples")
+            for d in "libquicpro/src libquicpro/include tests tools examples benchmarks".split()
             for p in sorted((ROOT / d).rglob("*.[ch]"))
         ]
         s.check("clang-format", "clang-format", "--dry-run", "-Werror", *files)
