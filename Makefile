@@ -55,9 +55,10 @@ fuzz: bootstrap-tests build ## fuzz each target for FUZZ_SECONDS (60); inputs th
 lint: bootstrap-tests build ## formatters, linters, type checks, layers
 	@$(BIN)/python tools/run_tests.py --only lint
 
-bench: build ## compare with peers (tools/bench_peers fetches them)
+bench: build ## compare with peers (tools/bench_peers fetches them); BENCH=--quick is shorter
 	@tools/bench_peers
-	@$(BIN)/python benchmarks/h3_server.py
+	@for name in h3_server quic_bulk quic_handshake quic_memory quic_latency; do \
+	  $(BIN)/python benchmarks/$$name.py $(BENCH) || exit 1; done
 
 dist: $(VENV)/.tools ## source distribution and wheel in dist/
 	@tools/make_dist
