@@ -286,7 +286,7 @@ int quicpro_loop_fds(quicpro_loop *loop, quicpro_watch *ret, size_t max, uint64_
 /* Whether a socket waits for the kernel, and its descriptor is one that is watched for it. */
 static bool wants_write(const quicpro_loop *loop)
 {
-    if (loop->udp->poller_fd(loop->poller) >= 0)
+    if (loop->udp->single)
         return false; /* that descriptor becomes readable when one of its own becomes writable */
     for (const struct qp_endpoint *e = loop->endpoints; e != NULL; e = e->next)
         for (const struct qp_port *port = e->ports; port != NULL; port = port->next)

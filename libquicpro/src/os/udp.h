@@ -55,11 +55,13 @@ struct qp_udp_poller;
 
 struct qp_udp_ops {
     const char *name; /* "epoll" */
+    bool single;      /* one descriptor has everything, the timer included */
     int (*poller_new)(struct qp_udp_poller **ret);
     void (*poller_free)(struct qp_udp_poller *poller);
-    /* The one descriptor a foreign loop watches: readable when something is ready, timer included.
-     * -ENOTSUP: there are several, and the timer is not in them. */
-    int (*poller_fd)(const struct qp_udp_poller *poller);
+    /* The one descriptor a foreign loop watches: readable when something is ready, timer included;
+     * also when the timer was taken back or put off. -ENOTSUP: there are several, and the timer is
+     * not in them. Who has it from here or from fds() may wait on it at any time. */
+    int (*poller_fd)(struct qp_udp_poller *poller);
     /* All of them: how many there are, of which at most max are written. Numbers that were listed
      * once are given to nothing else before they have been missing from a complete list. */
     size_t (*fds)(struct qp_udp_poller *poller, quicpro_watch *ret, size_t max);
@@ -73,8 +75,7 @@ struct qp_udp_ops {
      * *ret_readable, *ret_writable say for what. Also clears the wake and timer descriptors. */
     struct qp_udp_socket *(*next_ready)(struct qp_udp_poller *poller, bool *ret_readable,
                                         bool *ret_writable);
-    /* Arms the timer for a point in time; QUICPRO_FOREVER disarms; no system call when unchanged.
-     */
+    /* Arms the timer for a point in time; QUICPRO_FOREVER disarms. */
     void (*arm)(struct qp_udp_poller *poller, quicpro_tstamp at);
     /* Wakes wait(); any thread, signal handlers. */
     void (*wake)(struct qp_udp_poller *poller);

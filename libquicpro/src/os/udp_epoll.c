@@ -1,22 +1,33 @@
 /* The poller on epoll. Sockets are level-triggered, so that what one turn leaves comes again; the
  * timer and the wake descriptor are edge-triggered, so that having been told of them clears them
  * without a read. A turn that was not finished goes on before the kernel is asked again: no socket
- * is served twice while another one waits. */
+ * is served twice while another one waits.
+ *
+ * Setting the kernel's timer costs more than sending a packet, above all in a virtual machine, and
+ * it would be moved in every turn. So it is set only for those who wait on the descriptor
+ * themselves, and only when it would ring too late; what rings too early is set anew then. wait()
+ * needs no timer: it knows how long to sleep. */
 #include "os/udp_socket.h"
 
 #include <limits.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/syscall.h>
 #include <sys/timerfd.h>
 #include <unistd.h>
+
+#include "os/clock.h"
 
 enum { READY_MAX = 64 };
 
 struct qp_udp_poller {
     int epoll_fd, timer_fd, wake_fd;
-    pid_t owner; /* a child shares the kernel's table, and must not change it */
-    quicpro_tstamp armed;
+    pid_t owner;           /* a child shares the kernel's table, and must not change it */
+    quicpro_tstamp wanted; /* when to ring */
+    quicpro_tstamp armed;  /* when the descriptor rings, if not earlier; 0: it does */
+    bool shared;           /* somebody has the descriptor, and may wait on it */
+    bool coarse;           /* the kernel waits in milliseconds */
     struct qp_udp_area *area;
     bool in_turn, woken; /* woken: by the timer or the wake descriptor, not told yet */
     int next, count;     /* of ready, those of this turn not handed out yet */
@@ -48,7 +59,7 @@ static int poller_new(struct qp_udp_poller **ret)
     struct qp_udp_poller *poller = calloc(1, sizeof(*poller));
     if (poller == NULL)
         return QUICPRO_ENOMEM;
-    poller->armed = QUICPRO_FOREVER;
+    poller->wanted = poller->armed = QUICPRO_FOREVER;
     poller->owner = getpid();
     poller->timer_fd = poller->wake_fd = -1;
     int r;
@@ -69,15 +80,41 @@ static int poller_new(struct qp_udp_poller **ret)
     return 0;
 }
 
-static int poller_fd(const struct qp_udp_poller *poller)
+static void wake(struct qp_udp_poller *poller)
 {
+    int before = errno; /* signal handlers must not change it */
+    uint64_t one = 1;
+    ssize_t n = write(poller->wake_fd, &one, sizeof(one));
+    (void)n; /* only a full counter is refused, after 2^64 - 2 calls */
+    errno = before;
+}
+
+/* Sees to it that the descriptor rings when it should, or before. */
+static void set_timer(struct qp_udp_poller *poller)
+{
+    const quicpro_tstamp at = poller->wanted;
+    struct itimerspec spec = {
+        .it_value = {(time_t)(at / QUICPRO_SECOND), (long)(at % QUICPRO_SECOND)}};
+    if (!poller->shared || poller->armed <= at)
+        return;
+    if (at == 0)
+        wake(poller);
+    else if (timerfd_settime(poller->timer_fd, TFD_TIMER_ABSTIME, &spec, NULL) < 0)
+        return;
+    poller->armed = at;
+}
+
+static int share(struct qp_udp_poller *poller)
+{
+    poller->shared = true;
+    set_timer(poller);
     return poller->epoll_fd;
 }
 
 static size_t fds(struct qp_udp_poller *poller, quicpro_watch *ret, size_t max)
 {
     if (max > 0)
-        *ret = (quicpro_watch){.fd = poller->epoll_fd, .wants = QUICPRO_WANT_READABLE};
+        *ret = (quicpro_watch){.fd = share(poller), .wants = QUICPRO_WANT_READABLE};
     return 1;
 }
 
@@ -98,24 +135,57 @@ static int wake_fd(const struct qp_udp_poller *poller)
     return poller->wake_fd;
 }
 
+/* epoll_wait(2) with a timeout in nanoseconds. */
+static int ask(struct qp_udp_poller *poller, quicpro_tstamp timeout)
+{
+#ifdef SYS_epoll_pwait2
+    if (timeout != 0 && timeout != QUICPRO_FOREVER && !poller->coarse) {
+        const struct timespec spec = {(time_t)(timeout / QUICPRO_SECOND),
+                                      (long)(timeout % QUICPRO_SECOND)};
+        long n = syscall(SYS_epoll_pwait2, poller->epoll_fd, poller->ready, READY_MAX, &spec, NULL,
+                         (size_t)0);
+        if (n >= 0 || errno != ENOSYS)
+            return (int)n;
+        poller->coarse = true; /* before Linux 5.11 */
+    }
+#endif
+    int milliseconds = -1;
+    if (timeout != QUICPRO_FOREVER) { /* rounded up: not a moment before its time */
+        uint64_t whole = timeout / QUICPRO_MILLISECOND + (timeout % QUICPRO_MILLISECOND != 0);
+        milliseconds = whole < INT_MAX ? (int)whole : INT_MAX;
+    }
+    return epoll_wait(poller->epoll_fd, poller->ready, READY_MAX, milliseconds);
+}
+
 /* Asks the kernel; a turn begins if anything is ready. Number of things ready, or -errno. The timer
  * and the wake descriptor are done with here: told once, they are silent. */
-static int look(struct qp_udp_poller *poller, int milliseconds)
+static int look(struct qp_udp_poller *poller, quicpro_tstamp timeout)
 {
-    int n = epoll_wait(poller->epoll_fd, poller->ready, READY_MAX, milliseconds);
+    int n = ask(poller, timeout);
+    bool rang = false, woken = false;
     if (n < 0)
         return -errno;
     poller->next = poller->count = 0;
     for (int i = 0; i < n; i++) {
         void *what = poller->ready[i].data.ptr;
         if (what == &poller->timer_fd)
-            poller->armed = QUICPRO_FOREVER;
-        else if (what != &poller->wake_fd)
+            rang = true;
+        else if (what == &poller->wake_fd)
+            woken = true;
+        else
             poller->ready[poller->count++] = poller->ready[i];
     }
-    poller->woken = poller->count < n;
-    poller->in_turn = n > 0;
-    return n;
+    if (rang || (woken && poller->armed == 0))
+        poller->armed = QUICPRO_FOREVER;
+    if (poller->count == 0 && qp_clock_now() >= poller->wanted) {
+        poller->wanted = QUICPRO_FOREVER;
+        woken = true;
+    }
+    if (rang)
+        set_timer(poller);
+    poller->woken = woken;
+    poller->in_turn = woken || poller->count > 0;
+    return poller->count + woken;
 }
 
 static bool unfinished(const struct qp_udp_poller *poller)
@@ -125,15 +195,20 @@ static bool unfinished(const struct qp_udp_poller *poller)
 
 static int wait(struct qp_udp_poller *poller, quicpro_tstamp timeout)
 {
-    int milliseconds = -1;
     if (unfinished(poller))
         return 1;
-    if (timeout != QUICPRO_FOREVER) { /* rounded up: not a moment before its time */
-        uint64_t whole = timeout / QUICPRO_MILLISECOND + (timeout % QUICPRO_MILLISECOND != 0);
-        milliseconds = whole < INT_MAX ? (int)whole : INT_MAX;
-    }
-    int r = look(poller, milliseconds);
-    return r > 0 ? 1 : r;
+    quicpro_tstamp now = timeout == 0 ? 0 : qp_clock_now();
+    const quicpro_tstamp end = timeout < QUICPRO_FOREVER - now ? now + timeout : QUICPRO_FOREVER;
+    for (;;) {
+        quicpro_tstamp until = end < poller->wanted ? end : poller->wanted;
+        if (until != QUICPRO_FOREVER)
+            until = until > now ? until - now : 0;
+        int r = look(poller, timeout == 0 ? 0 : until);
+        if (r != 0)
+            return r > 0 ? 1 : r;
+        if (timeout == 0 || (now = qp_clock_now()) >= end)
+            return 0;
+    } /* the timer rang too early */
 }
 
 static struct qp_udp_socket *next_ready(struct qp_udp_poller *poller, bool *ret_readable,
@@ -157,28 +232,10 @@ static struct qp_udp_socket *next_ready(struct qp_udp_poller *poller, bool *ret_
 
 static void arm(struct qp_udp_poller *poller, quicpro_tstamp at)
 {
-    struct itimerspec spec = {0};
     /* Who arms is through with what it took, even if it did not ask for the end of the turn. */
     poller->in_turn = unfinished(poller);
-    if (at == poller->armed)
-        return;
-    if (at != QUICPRO_FOREVER) {
-        spec.it_value.tv_sec = (time_t)(at / QUICPRO_SECOND);
-        spec.it_value.tv_nsec = (long)(at % QUICPRO_SECOND);
-        if (at == 0) /* zero would disarm */
-            spec.it_value.tv_nsec = 1;
-    }
-    if (timerfd_settime(poller->timer_fd, TFD_TIMER_ABSTIME, &spec, NULL) == 0)
-        poller->armed = at;
-}
-
-static void wake(struct qp_udp_poller *poller)
-{
-    int before = errno; /* signal handlers must not change it */
-    uint64_t one = 1;
-    ssize_t n = write(poller->wake_fd, &one, sizeof(one));
-    (void)n; /* only a full counter is refused, after 2^64 - 2 calls */
-    errno = before;
+    poller->wanted = at;
+    set_timer(poller);
 }
 
 static int add(struct qp_udp_poller *poller, struct qp_udp_socket *socket)
@@ -263,7 +320,8 @@ const struct qp_udp_ops qp_udp_epoll = {
     .name = "epoll",
     .poller_new = poller_new,
     .poller_free = poller_free,
-    .poller_fd = poller_fd,
+    .single = true,
+    .poller_fd = share,
     .fds = fds,
     .fds_version = fds_version,
     .expiry = expiry,

@@ -117,7 +117,7 @@ static int poller_new(struct qp_udp_poller **ret)
     return 0;
 }
 
-static int poller_fd(const struct qp_udp_poller *poller)
+static int poller_fd(struct qp_udp_poller *poller)
 {
     (void)poller;
     return -ENOTSUP;
