@@ -277,6 +277,15 @@ int64_t qp_engine_stream_recv(qp_engine_conn *conn, uint64_t id, uint8_t *out, s
  * peer sent STOP_SENDING with *code; ELIMIT: the peer allows no more streams; ESTALE */
 int64_t qp_engine_stream_send(qp_engine_conn *conn, uint64_t id, const uint8_t *data, size_t len,
                               int fin, uint64_t *code);
+/* The same without a copy: data is inside a block of malloc(), whose head this is, and stays as it
+ * is until the block has no users. The engine counts itself as a user of what it took until that is
+ * acknowledged, and whoever is the last to go frees the block. A connection and the blocks lent to
+ * it are for one thread at a time. */
+struct qp_engine_block {
+    uint32_t users; /* the caller is one */
+};
+int64_t qp_engine_stream_lend(qp_engine_conn *conn, uint64_t id, struct qp_engine_block *block,
+                              const uint8_t *data, size_t len, int fin, uint64_t *code);
 /* read: STOP_SENDING and forget what comes; write: RESET_STREAM. 0; EAGAIN: done already; ESTALE */
 int qp_engine_stream_stop_read(qp_engine_conn *conn, uint64_t id, uint64_t code);
 int qp_engine_stream_reset_write(qp_engine_conn *conn, uint64_t id, uint64_t code);

@@ -71,6 +71,63 @@ static void test_errors_have_our_numbers(void)
     pair_done(&p);
 }
 
+/* What was lent has its users counted, on every way out. */
+static void test_lent_blocks_come_back(void)
+{
+    struct {
+        struct qp_engine_block head;
+        uint8_t data[40000];
+    } *lent = malloc(sizeof(*lent));
+    struct pair p;
+    uint64_t code;
+    if (lent == NULL)
+        return;
+    memset(lent, 0, sizeof(*lent));
+    struct qp_engine_block *const block = &lent->head;
+    block->users = 1;
+    pair_open(&p);
+    const struct qp_link *link = link_at(p.client_loop, 0);
+    const struct qp_engine_ops *e = link->conn.engine;
+    qp_engine_conn *c = link->conn.impl;
+    CHECK_INT(e->stream_lend(c, 4000, block, lent->data, 1, 0, &code), ==, QUICPRO_ELIMIT);
+    CHECK_U64(block->users, ==, 1);
+    CHECK_INT(e->stream_lend(c, 0, block, lent->data, 5000, 0, &code), ==, 5000);
+    CHECK_INT(e->stream_lend(c, 0, block, lent->data + 5000, 1, 1, &code), ==, 1);
+    CHECK_U64(block->users, ==, 3);
+    CHECK_INT(e->stream_reset_write(c, 0, 0x10c), ==, 0);
+    CHECK_U64(block->users, ==, 1);
+    /* More than the window takes: what is not taken is not kept. */
+    size_t taken = 0;
+    int64_t n;
+    while ((n = e->stream_lend(c, 4, block, lent->data, sizeof(lent->data), 0, &code)) > 0)
+        taken += (size_t)n;
+    CHECK_INT(n, ==, QUICPRO_EAGAIN);
+    CHECK_U64(taken % sizeof(lent->data), !=, 0);
+    CHECK_U64(block->users, ==, 2 + taken / sizeof(lent->data));
+    pair_done(&p); /* all of it is acknowledged, or forgotten */
+    CHECK_U64(block->users, ==, 1);
+    free(lent);
+}
+
+static void test_lent_to_a_connection_that_fails(void)
+{
+    struct qp_engine_block *block = calloc(1, sizeof(*block) + 1);
+    struct pair p;
+    uint64_t code;
+    if (block == NULL)
+        return;
+    block->users = 1;
+    pair_open(&p);
+    const struct qp_link *link = link_at(p.client_loop, 0);
+    CHECK_INT(qp_engine_panic_for_test(link->conn.impl), ==, QUICPRO_EENGINE);
+    CHECK_INT(link->conn.engine->stream_lend(link->conn.impl, 0, block, (uint8_t *)(block + 1), 1,
+                                             0, &code),
+              ==, QUICPRO_EENGINE);
+    CHECK_U64(block->users, ==, 1);
+    pair_done(&p);
+    free(block);
+}
+
 /* Datagrams that mean nothing: an error at most, and the connection lives. */
 static void test_garbage_for_a_connection(void)
 {
@@ -223,6 +280,8 @@ int main(void)
     static const struct check_test tests[] = {
         TEST(test_layouts_agree),
         TEST(test_errors_have_our_numbers),
+        TEST(test_lent_blocks_come_back),
+        TEST(test_lent_to_a_connection_that_fails),
         TEST(test_garbage_for_a_connection),
         TEST(test_a_panic_ends_one_connection),
         TEST(test_running_out_of_memory_ends_no_process),

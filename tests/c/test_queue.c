@@ -129,12 +129,34 @@ static void test_all_or_nothing(void)
     qp_queue_done(&queue);
 }
 
+static void test_a_block_outlives_the_queue(void)
+{
+    struct qp_queue queue = {0};
+    struct qp_span span;
+    static uint8_t bytes[5000];
+    memset(bytes, 7, sizeof(bytes));
+    qp_queue_append(&queue, bytes, sizeof(bytes));
+    CHECK_U64(qp_queue_peek(&queue, 10, &span, 1), ==, 1);
+    CHECK(qp_queue_block_of(&queue, bytes) == NULL);
+    uint32_t *users = qp_queue_block_of(&queue, span.data);
+    if (!CHECK(users != NULL && *users == 1))
+        return;
+    ++*users;
+    CHECK(qp_queue_block_of(&queue, span.data + span.len - 1) == users);
+    CHECK(qp_queue_block_of(&queue, span.data + span.len) == NULL);
+    qp_queue_consume(&queue, sizeof(bytes));
+    CHECK(queue.head == NULL && *users == 1);
+    CHECK_MEM(span.data, bytes, span.len);
+    free(users);
+    qp_queue_done(&queue);
+}
+
 int main(void)
 {
     static const struct check_test tests[] = {
         TEST(test_first_in_first_out),     TEST(test_appending_moves_nothing),
         TEST(test_peek_fills_at_most_max), TEST(test_like_an_array),
-        TEST(test_all_or_nothing),
+        TEST(test_all_or_nothing),         TEST(test_a_block_outlives_the_queue),
     };
     return RUN(tests);
 }

@@ -3,6 +3,7 @@
 use crate::config::{Config, Params};
 use crate::error::{self, EENGINE, EINVAL};
 use crate::path::Path;
+use crate::piece::Pieces;
 use crate::stats::{PeerParams, Stats};
 use crate::{addr, clock, guard, reserve};
 use libc::{c_int, c_void, sockaddr};
@@ -10,8 +11,11 @@ use quiche::{ConnectionId, Error, RecvInfo};
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
+/// quiche's connection, whose streams may keep memory of C.
+pub type Quic = quiche::Connection<Pieces>;
+
 pub struct Conn {
-    inner: quiche::Connection,
+    inner: Quic,
     poisoned: bool,
     no_memory: bool,
 }
@@ -19,7 +23,7 @@ pub struct Conn {
 impl Conn {
     /// Runs `f` on the connection; `neutral` if it is poisoned, or becomes so.
     #[inline]
-    pub fn guarded<T>(&mut self, neutral: T, f: impl FnOnce(&mut quiche::Connection) -> T) -> T {
+    pub fn guarded<T>(&mut self, neutral: T, f: impl FnOnce(&mut Quic) -> T) -> T {
         if self.poisoned {
             return neutral;
         }
@@ -41,7 +45,7 @@ impl Conn {
     }
 
     /// The same for calls that change nothing and cannot poison.
-    pub fn peek<T>(&self, neutral: T, f: impl FnOnce(&quiche::Connection) -> T) -> T {
+    pub fn peek<T>(&self, neutral: T, f: impl FnOnce(&Quic) -> T) -> T {
         if self.poisoned {
             return neutral;
         }
@@ -104,9 +108,9 @@ unsafe fn make(
     let made = guard::catch(|| {
         if server {
             config.set_stateless_reset_token(token);
-            quiche::accept(&scid, odcid.as_ref(), local, peer, config)
+            quiche::accept_with_buf_factory(&scid, odcid.as_ref(), local, peer, config)
         } else {
-            quiche::connect(None, &scid, local, peer, config)
+            quiche::connect_with_buffer_factory(None, &scid, local, peer, config)
         }
     });
     match made {
@@ -270,7 +274,7 @@ pub unsafe extern "C" fn qp_engine_send(
 
 /// When the next packet may be made, if the congestion controller wants it later than now. Packets
 /// that are due within a little while go at once: a timer for each would cost more than it gives.
-fn release_time(c: &quiche::Connection, now: Instant) -> Option<Instant> {
+fn release_time(c: &Quic, now: Instant) -> Option<Instant> {
     const NEAR: Duration = Duration::from_micros(500);
     if !c.pacing_enabled() || !c.is_established() {
         return None;

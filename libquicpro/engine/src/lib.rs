@@ -14,6 +14,7 @@ mod dgram;
 mod error;
 mod guard;
 mod path;
+mod piece;
 mod reserve;
 mod session;
 mod stats;

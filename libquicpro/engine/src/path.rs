@@ -1,6 +1,6 @@
 //! Network paths and connection IDs.
 
-use crate::conn::{read_token, Conn};
+use crate::conn::{read_token, Conn, Quic};
 use crate::error::{self, EAGAIN, EENGINE, EINVAL, ESTATE};
 use crate::stats::span;
 use crate::{addr, guard};
@@ -160,7 +160,7 @@ unsafe fn go(
     conn: *mut Conn,
     local: *const sockaddr,
     peer: *const sockaddr,
-    how: fn(&mut quiche::Connection, SocketAddr, SocketAddr) -> quiche::Result<u64>,
+    how: fn(&mut Quic, SocketAddr, SocketAddr) -> quiche::Result<u64>,
 ) -> c_int {
     // SAFETY: see above.
     let (conn, local, peer) = unsafe { (&mut *conn, addr::read(local), addr::read(peer)) };

@@ -2,8 +2,10 @@
 
 use crate::conn::Conn;
 use crate::error::{self, EENGINE};
+use crate::piece::{Block, Lent, Piece};
 use libc::c_int;
 use quiche::{Error, Shutdown};
+use std::ptr::NonNull;
 
 // SAFETY of all functions here: a live connection; buffers with the sizes named (qp_engine.h).
 
@@ -115,15 +117,44 @@ pub unsafe extern "C" fn qp_engine_stream_send(
         )
     };
     conn.guarded(EENGINE.into(), |c| {
-        match c.stream_send(id, data, fin != 0) {
-            Ok(sent) => sent as i64,
-            Err(e) => {
-                if let Error::StreamStopped(wire) = e {
-                    *code = wire;
-                }
-                error::code(e).into()
+        taken(c.stream_send(id, data, fin != 0), code)
+    })
+}
+
+/// Bytes taken, or an error, with the peer's code if it wants no more.
+fn taken(result: quiche::Result<usize>, code: &mut u64) -> i64 {
+    match result {
+        Ok(sent) => sent as i64,
+        Err(e) => {
+            if let Error::StreamStopped(wire) = e {
+                *code = wire;
             }
+            error::code(e).into()
         }
+    }
+}
+
+#[no_mangle]
+pub unsafe extern "C" fn qp_engine_stream_lend(
+    conn: *mut Conn,
+    id: u64,
+    block: *mut Block,
+    data: *const u8,
+    len: usize,
+    fin: c_int,
+    code: *mut u64,
+) -> i64 {
+    // SAFETY: see above; the caller is a user of the block, which data is inside of.
+    let (conn, lent, code) = unsafe {
+        (
+            &mut *conn,
+            Lent::new(NonNull::new_unchecked(block), data, len),
+            &mut *code,
+        )
+    };
+    conn.guarded(EENGINE.into(), |c| {
+        let sent = c.stream_send_zc(id, Piece::Lent(lent), fin != 0);
+        taken(sent.map(|(sent, _)| sent), code)
     })
 }
 

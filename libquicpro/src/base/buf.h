@@ -57,6 +57,11 @@ struct qp_span {
     size_t len;
 };
 size_t qp_queue_peek(const struct qp_queue *queue, size_t skip, struct qp_span *span, size_t max);
+/* The block of malloc() that a peeked byte is in, by its first member, the number of its users.
+ * Bytes in it stay as they are and where they are until that is zero: who raises it may keep them
+ * beyond the queue, lowers it in the end, and frees the block if it was the last. NULL: not a byte
+ * of the queue */
+uint32_t *qp_queue_block_of(const struct qp_queue *queue, const uint8_t *data);
 void qp_queue_consume(struct qp_queue *queue, size_t n);
 
 #endif

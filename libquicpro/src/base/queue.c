@@ -1,4 +1,5 @@
-/* FIFO of bytes. Blocks never move and none is empty: the head is freed with its last byte. */
+/* FIFO of bytes. Blocks never move and none is empty: the queue is through with the head with its
+ * last byte, and frees it unless somebody else uses it still. */
 #include "base/buf.h"
 
 #include <assert.h>
@@ -6,6 +7,7 @@
 #include <string.h>
 
 struct qp_queue_block {
+    uint32_t users; /* first: whoever borrows a block knows nothing else of it */
     struct qp_queue_block *next;
     uint32_t start, end, size; /* bytes [start, end) of data are in the queue; data has size */
     uint8_t data[];
@@ -14,18 +16,24 @@ struct qp_queue_block {
 /* Sizes of blocks with their heads, so that they fit the allocator's classes. */
 enum { BLOCK_FIRST = 256, BLOCK_MIN = 4096, BLOCK_MAX = 65536 };
 
-static void free_list(struct qp_queue_block *block)
+static void leave(struct qp_queue_block *block)
+{
+    if (--block->users == 0)
+        free(block);
+}
+
+static void leave_list(struct qp_queue_block *block)
 {
     while (block != NULL) {
         struct qp_queue_block *next = block->next;
-        free(block);
+        leave(block);
         block = next;
     }
 }
 
 void qp_queue_done(struct qp_queue *queue)
 {
-    free_list(queue->head);
+    leave_list(queue->head);
     *queue = (struct qp_queue){0};
 }
 
@@ -42,6 +50,7 @@ static struct qp_queue_block *block_new(size_t n, bool first)
     struct qp_queue_block *block = malloc(size);
     if (block == NULL)
         return NULL;
+    block->users = 1;
     block->next = NULL;
     block->start = block->end = 0;
     block->size = (uint32_t)(size - head);
@@ -69,7 +78,7 @@ int qp_queue_append(struct qp_queue *queue, const void *data, size_t n)
     for (size_t left = n > room ? n - room : 0; left != 0;) {
         struct qp_queue_block *block = block_new(left, queue->head == NULL && fresh == NULL);
         if (block == NULL) {
-            free_list(fresh);
+            leave_list(fresh);
             return QUICPRO_ENOMEM;
         }
         if (fresh == NULL)
@@ -117,6 +126,14 @@ size_t qp_queue_peek(const struct qp_queue *queue, size_t skip, struct qp_span *
     return count;
 }
 
+uint32_t *qp_queue_block_of(const struct qp_queue *queue, const uint8_t *data)
+{
+    for (struct qp_queue_block *block = queue->head; block != NULL; block = block->next)
+        if (data >= block->data && data < block->data + block->end)
+            return &block->users;
+    return NULL;
+}
+
 void qp_queue_consume(struct qp_queue *queue, size_t n)
 {
     assert(n <= queue->len);
@@ -130,7 +147,7 @@ void qp_queue_consume(struct qp_queue *queue, size_t n)
         }
         n -= len;
         queue->head = block->next;
-        free(block);
+        leave(block);
     }
     if (queue->head == NULL)
         queue->tail = NULL;

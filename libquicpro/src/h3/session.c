@@ -14,6 +14,7 @@ enum {
     READ_CHUNK = 16384,      /* least room for one read of a stream */
     STREAM_READ_MAX = 65536, /* bytes of one stream in one turn, so that all get theirs */
     WRITE_JOIN = 4096,       /* header block and small body travel in one stream_send */
+    LEND_MIN = 4096,         /* bytes; fewer would keep more of a block than they need */
     WRITE_VECTORS = 16,
 };
 
@@ -365,15 +366,26 @@ static void sent(struct qp_h3 *h3, int64_t id, size_t n, bool end)
     }
 }
 
+/* Offers bytes to the transport; many bytes of a body are lent, not copied. */
+static int64_t offer_run(struct qp_h3 *h3, int64_t id, const uint8_t *data, size_t len, int fin)
+{
+    const struct qp_conn *conn = h3->conn;
+    const struct qp_h3_stream *stream = len < LEND_MIN ? NULL : qp_h3_stream_find(h3, (uint64_t)id);
+    uint32_t *users = stream == NULL ? NULL : qp_queue_block_of(&stream->body, data);
+    uint64_t code;
+    if (users == NULL)
+        return conn->engine->stream_send(conn->impl, (uint64_t)id, data, len, fin, &code);
+    return conn->engine->stream_lend(conn->impl, (uint64_t)id, (struct qp_engine_block *)users,
+                                     data, len, fin, &code);
+}
+
 /* Offers vectors to the transport: small ones joined, large ones as they are. Bytes taken, or an
  * error of stream_send. */
 static int64_t offer(struct qp_h3 *h3, int64_t id, const nghttp3_vec *vec, size_t count, int fin,
                      bool *ret_all)
 {
-    const struct qp_engine_ops *engine = h3->conn->engine;
     uint8_t joined[WRITE_JOIN];
     size_t i = 0, taken = 0;
-    uint64_t code;
     do {
         const uint8_t *data = i < count ? vec[i].base : joined;
         size_t len = i < count ? vec[i].len : 0, n = 1;
@@ -385,8 +397,7 @@ static int64_t offer(struct qp_h3 *h3, int64_t id, const nghttp3_vec *vec, size_
             }
             data = joined;
         }
-        int64_t r = engine->stream_send(h3->conn->impl, (uint64_t)id, data, len,
-                                        fin && i + n >= count, &code);
+        int64_t r = offer_run(h3, id, data, len, fin && i + n >= count);
         if (r < 0) {
             *ret_all = false;
             return taken != 0 && r == QUICPRO_EAGAIN ? (int64_t)taken : r;

@@ -60,6 +60,7 @@ const struct qp_engine_ops qp_engine_quiche = {
     .stream_stopped = qp_engine_stream_stopped,
     .stream_recv = qp_engine_stream_recv,
     .stream_send = qp_engine_stream_send,
+    .stream_lend = qp_engine_stream_lend,
     .stream_stop_read = qp_engine_stream_stop_read,
     .stream_reset_write = qp_engine_stream_reset_write,
     .stream_priority = qp_engine_stream_priority,

@@ -59,6 +59,8 @@ struct qp_engine_ops {
                            uint64_t *code);
     int64_t (*stream_send)(qp_engine_conn *conn, uint64_t id, const uint8_t *data, size_t len,
                            int fin, uint64_t *code);
+    int64_t (*stream_lend)(qp_engine_conn *conn, uint64_t id, struct qp_engine_block *block,
+                           const uint8_t *data, size_t len, int fin, uint64_t *code);
     int (*stream_stop_read)(qp_engine_conn *conn, uint64_t id, uint64_t code);
     int (*stream_reset_write)(qp_engine_conn *conn, uint64_t id, uint64_t code);
     int (*stream_priority)(qp_engine_conn *conn, uint64_t id, uint8_t urgency, int incremental);

@@ -4,6 +4,7 @@
 #include <quicpro/stream.h>
 
 enum { DEFAULT_URGENCY = 3 }; /* RFC 9218 section 4.1 */
+enum { LEND_MIN = 4096 };     /* bytes; fewer would keep more of a block than they need */
 
 static bool is_uni(uint64_t id)
 {
@@ -183,13 +184,18 @@ static bool unsent(const struct qp_raw_stream *stream)
     return stream->queue.len != 0 || (stream->end && !stream->send_done);
 }
 
-/* Offers bytes, and with all of them the end. Bytes taken, or an error; after QUICPRO_ERESET the
- * stream may be gone. */
+/* Offers bytes, and with all of them the end; many bytes of the queue are lent, not copied. Bytes
+ * taken, or an error; after QUICPRO_ERESET the stream may be gone. */
 static int64_t offer(struct qp_raw_stream *stream, const void *data, size_t len, bool fin)
 {
     struct qp_conn *conn = stream->raw->conn;
     uint64_t code = 0;
-    int64_t n = conn->engine->stream_send(conn->impl, stream->id, data, len, fin, &code);
+    uint32_t *users = len < LEND_MIN ? NULL : qp_queue_block_of(&stream->queue, data);
+    int64_t n =
+        users == NULL
+            ? conn->engine->stream_send(conn->impl, stream->id, data, len, fin, &code)
+            : conn->engine->stream_lend(conn->impl, stream->id, (struct qp_engine_block *)users,
+                                        data, len, fin, &code);
     if (n == QUICPRO_ERESET) {
         qp_raw_stream_stopped(stream, code);
         return n;
