@@ -331,11 +331,11 @@ static void test_interfaces_of_many_sizes(void)
 int main(void)
 {
     static const struct check_test tests[] = {
-        TEST(test_peers_are_supplied_with_ids), TEST(test_ids_go_with_their_connection),
-        TEST(test_a_rebinding_is_followed),
-        TEST(test_after_a_rebinding_there_is_silence),     TEST(test_the_largest_datagram_is_found),
-        TEST(test_the_peers_limit_counts),      TEST(test_a_path_that_shrinks),
-        TEST(test_each_path_has_its_own),       TEST(test_interfaces_of_many_sizes),
+        TEST(test_peers_are_supplied_with_ids),   TEST(test_ids_go_with_their_connection),
+        TEST(test_a_rebinding_is_followed),       TEST(test_after_a_rebinding_there_is_silence),
+        TEST(test_the_largest_datagram_is_found), TEST(test_the_peers_limit_counts),
+        TEST(test_a_path_that_shrinks),           TEST(test_each_path_has_its_own),
+        TEST(test_interfaces_of_many_sizes),
     };
     return check_run(tests, COUNTOF(tests));
 }

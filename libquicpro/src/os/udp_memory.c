@@ -101,7 +101,7 @@ void qp_udp_memory_prompt(struct qp_udp_poller *poller)
     poller->armed = poller->now;
 }
 
-static int poller_fd(const struct qp_udp_poller *poller)
+static int poller_fd(struct qp_udp_poller *poller)
 {
     (void)poller;
     return -ENOTSUP;
