@@ -19,7 +19,8 @@ import json
 import statistics
 import sys
 
-from _bench import Bench, BenchError, Figure, Server
+from _bench import Bench, BenchError, Figure
+from _process import Server
 
 FIGURES = ("bulk_python", "bulk_python_qh3", "bulk_python_asyncio")
 

@@ -17,7 +17,8 @@ import json
 import statistics
 import sys
 
-from _bench import Bench, BenchError, Figure, Server
+from _bench import Bench, BenchError, Figure
+from _process import Server
 
 FIGURES = ("pingpong_py", "pingpong_py_asyncio")
 BAR = 5.0

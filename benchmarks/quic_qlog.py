@@ -20,7 +20,8 @@ import shutil
 import sys
 from pathlib import Path
 
-from _bench import Bench, BenchError, Figure, Server, cpu_seconds
+from _bench import Bench, BenchError, Figure
+from _process import Server, cpu_seconds
 
 BODY = 1_000_000
 WAYS: dict[str, dict[str, str]] = {

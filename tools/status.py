@@ -35,7 +35,12 @@ STATUS = [
     ("Retry, stateless reset, limits by prefix: a guarded server", "tests/c/test_guard.c"),
     ("Streams and datagrams of a protocol of your own, in C", "tests/c/test_raw.c"),
     ("Sessions resumed; 0-RTT, at most once", "tests/c/test_zero_rtt.c"),
+    ("Numbers of every connection and path, in C and Python", "tests/c/test_stats.c"),
     ("A peer that a NAT moves is followed", "tests/c/test_paths.c"),
+    (
+        "Connections logged as the qlog drafts say, judged by their CDDL",
+        "tests/interop/test_qlog.py",
+    ),
     ("Segmentation and receive offload, with fallbacks", "tests/c/test_udp_io.c"),
     ("A portable I/O backend: POSIX and nothing else", "tests/c/test_udp_poll.c"),
     ("Without I/O, in virtual time: for event loops and simulators", "tests/c/test_detached.c"),

@@ -50,8 +50,8 @@ QUICPRO_API int quicpro_loop_wait(quicpro_loop *loop, quicpro_tstamp timeout);
 QUICPRO_API void quicpro_loop_wake(quicpro_loop *loop);
 
 /** Descriptor that a foreign event loop can watch; it stays the loop's. It covers the timers
- *  too, unless quicpro_loop_expiry() says otherwise; now and then it becomes readable in vain, where
- *  a timer was put off.
+ *  too, unless quicpro_loop_expiry() says otherwise; now and then it becomes readable in vain,
+ *  where a timer was put off.
  *  @return a descriptor, the same as long as the loop lives; -ENOTSUP: the I/O backend has several,
  *          see quicpro_loop_fds()
  *  @since 0.1 */
