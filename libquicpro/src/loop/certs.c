@@ -10,10 +10,11 @@
 #include "os/env.h"
 #include "os/file.h"
 #include "quic/tls.h"
+#include "quic/tls_name.h"
 
 /* A certificate for a name: the options of the configuration it was given with. */
 struct qp_host {
-    char name[QP_TLS_HOST_MAX + 1];
+    char name[QP_TLS_NAME_MAX + 1];
     struct qp_options options;
 };
 
@@ -111,7 +112,7 @@ int qp_certs_add(struct qp_endpoint *endpoint, const char *host, const quicpro_c
 {
     struct qp_certs *certs = &endpoint->certs;
     struct qp_options options;
-    char name[QP_TLS_HOST_MAX + 1];
+    char name[QP_TLS_NAME_MAX + 1];
     const char *why;
     endpoint->loop->error[0] = '\0';
     int r = qp_options_copy(&options, config);
@@ -119,7 +120,7 @@ int qp_certs_add(struct qp_endpoint *endpoint, const char *host, const quicpro_c
         return r;
     const struct qp_tls_args args = args_of(endpoint->loop, &options);
     struct qp_host *entry = NULL;
-    if (qp_tls_host_name(name, host, &why) == 0 && (entry = host_for(certs, name)) == NULL)
+    if (qp_tls_name_read(name, host, &why) == 0 && (entry = host_for(certs, name)) == NULL)
         r = QUICPRO_ENOMEM;
     if (r == 0)
         r = qp_tls_add_host(endpoint->factory.tls, host, &args); /* also refuses what is no name */

@@ -3,10 +3,8 @@
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
-#include <threads.h>
 
 #include <openssl/err.h>
 #include <openssl/x509.h>
@@ -14,62 +12,9 @@
 
 #include "quic/tickets.h"
 #include "quic/tls_context.h"
+#include "quic/tls_name.h"
 #include "quic/tls_policy.h"
-
-static void context_free(void *parent, void *ptr, CRYPTO_EX_DATA *ad, int index, long argl,
-                         void *argp)
-{
-    struct qp_tls_context *context = ptr;
-    (void)parent, (void)ad, (void)index, (void)argl, (void)argp;
-    if (context == NULL)
-        return;
-    if (context->keylog_fd >= 0)
-        context->env->log_close(context->keylog_fd);
-    qp_tls_cert_done(&context->cert);
-    qp_tls_hosts_done(&context->hosts);
-    OPENSSL_free(context);
-}
-
-/* BoringSSL hands out numbers of ex_data slots for the process: a fact about it, not state of ours.
- */
-static int context_slot;
-static void context_slot_init(void)
-{
-    context_slot = SSL_CTX_get_ex_new_index(0, NULL, NULL, NULL, context_free);
-}
-
-static int context_index(void)
-{
-    static once_flag once = ONCE_FLAG_INIT;
-    call_once(&once, context_slot_init);
-    return context_slot;
-}
-
-struct qp_tls_context *qp_tls_context_get(const SSL_CTX *ctx)
-{
-    return SSL_CTX_get_ex_data(ctx, context_index());
-}
-
-struct qp_tls_context *qp_tls_context_of(const SSL *ssl)
-{
-    return qp_tls_context_get(SSL_get_SSL_CTX(ssl));
-}
-
-const char *qp_tls_reason(void)
-{
-    const char *reason = ERR_reason_error_string(ERR_peek_last_error());
-    return reason == NULL ? "unknown reason" : reason;
-}
-
-int qp_tls_fail(const struct qp_tls_args *args, int code, const char *format, ...)
-{
-    va_list ap;
-    va_start(ap, format);
-    vsnprintf(args->error, args->error_size, format, ap);
-    va_end(ap);
-    ERR_clear_error();
-    return code;
-}
+#include "quic/tls_verify.h"
 
 /* "h3,h3-29" to wire format. */
 static int parse_alpn(struct qp_tls_context *context, const struct qp_tls_args *args)
@@ -187,15 +132,11 @@ static int set_versions(SSL_CTX *ctx, const struct qp_tls_context *context)
 static int common_new(SSL_CTX **ret, const struct qp_tls_args *args, bool server)
 {
     SSL_CTX *ctx = SSL_CTX_new(TLS_method());
-    struct qp_tls_context *context = OPENSSL_zalloc(sizeof(*context));
-    if (ctx == NULL || context == NULL || !SSL_CTX_set_ex_data(ctx, context_index(), context)) {
-        OPENSSL_free(context);
+    struct qp_tls_context *context = ctx == NULL ? NULL : qp_tls_context_new(ctx, args);
+    if (context == NULL) {
         SSL_CTX_free(ctx);
         return QUICPRO_ENOMEM;
     }
-    context->env = args->env;
-    context->log = args->log;
-    context->keylog_fd = -1;
     int r = parse_alpn(context, args);
     if (r == 0)
         r = open_keylog(ctx, context, args);
@@ -256,9 +197,9 @@ int qp_tls_add_host(struct ssl_ctx_st *ctx, const char *host, const struct qp_tl
 {
     struct qp_tls_context *context = qp_tls_context_get(ctx);
     struct qp_tls_cert cert = {0};
-    char name[QP_TLS_HOST_MAX + 1], shown[128];
+    char name[QP_TLS_NAME_MAX + 1], shown[128];
     const char *why;
-    if (qp_tls_host_name(name, host, &why) < 0) {
+    if (qp_tls_name_read(name, host, &why) < 0) {
         qp_escape(shown, sizeof(shown), host, strlen(host));
         return qp_tls_fail(args, QUICPRO_EVALUE, "'%s' %s", shown, why);
     }

@@ -3,37 +3,12 @@
 #ifndef QP_QUIC_TLS_H
 #define QP_QUIC_TLS_H
 
-#include <quicpro/base.h>
 #include <stdbool.h>
+
+#include "quic/tls_args.h"
 
 struct ssl_ctx_st;
 struct ssl_st;
-struct qp_options;
-struct qp_log;
-
-/* What TLS needs from outside: a core reads no clock, file or environment. Outlives the contexts.
- */
-struct qp_tls_env {
-    int64_t (*wall)(void); /* seconds since 1970 */
-    /* As qp_file_read(), qp_file_each() and qp_env_get(). */
-    int (*read_file)(const char *path, size_t max, uint8_t **ret, size_t *ret_len);
-    int (*each_file)(const char *directory, size_t max, void (*visit)(void *arg, const char *path),
-                     void *arg);
-    const char *(*variable)(const char *name);
-    /* A file that lines are appended to: a descriptor, or -errno. */
-    int (*log_open)(const char *path);
-    void (*log_line)(int fd, const char *line, size_t len);
-    void (*log_close)(int fd);
-};
-
-/* What a context is made from. All borrowed for the call, except env and log. */
-struct qp_tls_args {
-    const struct qp_options *options;
-    const struct qp_tls_env *env;
-    const struct qp_log *log; /* outlives the context */
-    char *error;              /* on failure: one line that names the option, the file, the reason */
-    size_t error_size;
-};
 
 /* A context for servers (certificate and key from options) or clients (authorities).
  * 0; QUICPRO_ECERT; QUICPRO_EVALUE: an option that is not a file; QUICPRO_ENOMEM */
@@ -41,11 +16,6 @@ int qp_tls_server_new(struct ssl_ctx_st **ret, const struct qp_tls_args *args);
 int qp_tls_client_new(struct ssl_ctx_st **ret, const struct qp_tls_args *args);
 void qp_tls_free(struct ssl_ctx_st *ctx);
 
-enum { QP_TLS_HOST_MAX = 253 }; /* characters of a name (RFC 1035 section 3.1, as text) */
-
-/* A name as it is looked up: lower case, without the dot at its end. "*.example" is one, too: for
- * names with exactly one label more. 0; QUICPRO_EVALUE: *why says why */
-int qp_tls_host_name(char out[QP_TLS_HOST_MAX + 1], const char *name, const char **why);
 /* Server: another certificate, for clients that ask for a name or, "*.example", for one of its
  * kind. Of args only the options of a certificate count. 0; QUICPRO_ECERT; QUICPRO_EVALUE: not such
  * a name; QUICPRO_ENOMEM */

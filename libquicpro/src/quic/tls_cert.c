@@ -9,7 +9,8 @@
 #include <openssl/mem.h>
 #include <openssl/x509.h>
 
-#include "quic/tls_context.h"
+#include "base/log.h"
+#include "base/options.h"
 #include "quic/tls_ocsp.h"
 #include "quic/tls_pem.h"
 #include "quic/tls_words.h"

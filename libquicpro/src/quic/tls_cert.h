@@ -2,9 +2,11 @@
 #ifndef QP_QUIC_TLS_CERT_H
 #define QP_QUIC_TLS_CERT_H
 
+#include <stdbool.h>
+
 #include <openssl/ssl.h>
 
-#include "quic/tls.h"
+#include "quic/tls_args.h"
 
 struct qp_tls_cert {
     SSL_CREDENTIAL *plain;   /* NULL: none */

@@ -1,4 +1,4 @@
-/* What the tls*.c files share: a context of ours behind each SSL_CTX, and how they fail. */
+/* What the tls*.c files share: a context of ours behind each SSL_CTX, and how it is found. */
 #ifndef QP_QUIC_TLS_CONTEXT_H
 #define QP_QUIC_TLS_CONTEXT_H
 
@@ -6,7 +6,7 @@
 
 #include "base/log.h"
 #include "base/options.h"
-#include "quic/tls.h"
+#include "quic/tls_args.h"
 #include "quic/tls_cert.h"
 #include "quic/tls_hosts.h"
 #include "quic/tls_pins.h"
@@ -30,19 +30,10 @@ struct qp_tls_context {
     } verify;
 };
 
+/* A context for ctx, which frees it; NULL: no memory. */
+struct qp_tls_context *qp_tls_context_new(SSL_CTX *ctx, const struct qp_tls_args *args);
 /* The context of a connection, or of an SSL_CTX. */
 struct qp_tls_context *qp_tls_context_of(const SSL *ssl);
 struct qp_tls_context *qp_tls_context_get(const SSL_CTX *ctx);
-
-/* Writes the line for people, forgets what BoringSSL noted, returns code. */
-__attribute__((format(printf, 3, 4))) int qp_tls_fail(const struct qp_tls_args *args, int code,
-                                                      const char *format, ...);
-/* The last reason BoringSSL gives, without its file names and numbers. */
-const char *qp_tls_reason(void);
-
-/* tls_verify.c: how a context looks at its peers' certificates. */
-int qp_tls_verify_init(SSL_CTX *ctx, const struct qp_tls_args *args, bool server);
-/* Keeps the name that is verified, for the words. 0; QUICPRO_ENOMEM */
-int qp_tls_verify_host(SSL *ssl, const char *host);
 
 #endif

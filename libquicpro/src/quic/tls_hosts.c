@@ -1,63 +1,16 @@
 #include "quic/tls_hosts.h"
 
-#include <arpa/inet.h>
-#include <netinet/in.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { LABEL_MAX = 63, FIRST_ENTRIES = 8 };
+#include "quic/tls_name.h"
+
+enum { FIRST_ENTRIES = 8 };
 
 struct qp_tls_host {
     char *name;
     struct qp_tls_cert cert;
 };
-
-/* Labels of letters, digits, '-' and '_', separated by dots. */
-static bool is_name(const char *text)
-{
-    for (;;) {
-        size_t len = strspn(text, "abcdefghijklmnopqrstuvwxyz0123456789-_");
-        if (len == 0 || len > LABEL_MAX)
-            return false;
-        text += len;
-        if (*text == '\0')
-            return true;
-        if (*text++ != '.')
-            return false;
-    }
-}
-
-/* ASCII only: names of other scripts are looked up in their xn-- form (RFC 5890). */
-static bool lower(char out[QP_TLS_HOST_MAX + 1], const char *name)
-{
-    size_t len = strlen(name);
-    if (len != 0 && name[len - 1] == '.')
-        len--;
-    if (len > QP_TLS_HOST_MAX)
-        return false;
-    for (size_t i = 0; i < len; i++)
-        out[i] = name[i] >= 'A' && name[i] <= 'Z' ? (char)(name[i] + ('a' - 'A')) : name[i];
-    out[len] = '\0';
-    return true;
-}
-
-int qp_tls_host_name(char out[QP_TLS_HOST_MAX + 1], const char *name, const char **why)
-{
-    uint8_t ip[16];
-    *why = "is not a host name; other scripts are written in their xn-- form";
-    if (!lower(out, name))
-        return QUICPRO_EVALUE;
-    if (inet_pton(AF_INET, out, ip) == 1 || inet_pton(AF_INET6, out, ip) == 1) {
-        *why = "is an address: clients only send names";
-        return QUICPRO_EVALUE;
-    }
-    if (is_name(out[0] == '*' && out[1] == '.' ? out + 2 : out))
-        return 0;
-    if (strchr(out, '*') != NULL)
-        *why = "is not a host name: a star stands for one whole label, the first";
-    return QUICPRO_EVALUE;
-}
 
 /* Where name is, or where it would be put. */
 static size_t place_of(const struct qp_tls_hosts *hosts, const char *name, bool *found)
@@ -113,9 +66,9 @@ int qp_tls_hosts_put(struct qp_tls_hosts *hosts, const char *name, struct qp_tls
 
 struct qp_tls_cert *qp_tls_hosts_find(const struct qp_tls_hosts *hosts, const char *name)
 {
-    char text[QP_TLS_HOST_MAX + 2], *dot;
+    char text[QP_TLS_NAME_MAX + 2], *dot;
     bool found;
-    if (hosts->count == 0 || !lower(text + 1, name))
+    if (hosts->count == 0 || !qp_tls_name_lower(text + 1, name))
         return NULL;
     size_t at = place_of(hosts, text + 1, &found);
     if (!found && (dot = strchr(text + 1, '.')) != NULL && dot > text + 1) {

@@ -9,7 +9,7 @@ struct qp_tls_hosts {
     size_t count, capacity;
 };
 
-/* Takes cert over, in the place of another for that name. name: of qp_tls_host_name().
+/* Takes cert over, in the place of another for that name. name: of qp_tls_name_read().
  * 0; QUICPRO_ENOMEM */
 int qp_tls_hosts_put(struct qp_tls_hosts *hosts, const char *name, struct qp_tls_cert *cert);
 /* For a name that a client asks for: the exact one, else the wildcard; NULL: neither is there. */

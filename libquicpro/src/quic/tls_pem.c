@@ -11,8 +11,6 @@
 #include <openssl/pem.h>
 #include <openssl/pkcs8.h>
 
-#include "quic/tls_context.h"
-
 /* Bundles of authorities are some 250 KB. */
 enum { MAX_FILE_BYTES = 8 << 20 };
 

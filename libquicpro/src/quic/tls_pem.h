@@ -6,7 +6,7 @@
 #include <openssl/x509.h>
 
 #include "base/options.h"
-#include "quic/tls.h"
+#include "quic/tls_args.h"
 
 struct qp_tls_source {
     const uint8_t *data;

@@ -7,7 +7,7 @@
 #include <openssl/mem.h>
 #include <openssl/sha.h>
 
-#include "quic/tls_context.h"
+#include "base/options.h"
 
 enum { BASE64_CHARS = 44 }; /* of 32 bytes */
 

@@ -2,9 +2,11 @@
 #ifndef QP_QUIC_TLS_PINS_H
 #define QP_QUIC_TLS_PINS_H
 
+#include <stdbool.h>
+
 #include <openssl/x509.h>
 
-#include "quic/tls.h"
+#include "quic/tls_args.h"
 
 enum {
     QP_TLS_MAX_PINS = 32, /* the keys in use and those to come, of a few authorities */

@@ -3,7 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "quic/tls_context.h"
+#include "base/options.h"
 
 enum { MAX_WORDS = 16, MAX_WORD = 32 };
 

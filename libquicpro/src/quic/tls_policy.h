@@ -4,7 +4,7 @@
 
 #include <openssl/ssl.h>
 
-#include "quic/tls.h"
+#include "quic/tls_args.h"
 
 /* From the options groups and ciphers. 0; QUICPRO_EVALUE: a name that is not known or comes twice
  */

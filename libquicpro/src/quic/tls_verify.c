@@ -1,4 +1,6 @@
 /* Which certificates of peers are believed, and the words where one is not. */
+#include "quic/tls_verify.h"
+
 #include <stdio.h>
 #include <string.h>
 #include <threads.h>
@@ -9,6 +11,7 @@
 #include <openssl/ssl.h>
 #include <openssl/x509.h>
 
+#include "quic/tls.h"
 #include "quic/tls_context.h"
 #include "quic/tls_pem.h"
 #include "quic/tls_staple.h"
