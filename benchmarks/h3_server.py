@@ -30,7 +30,7 @@ from _servers import BODY, gtlsclient, ngtcp2, our_c
 
 FIGURES = ("asgi_hello", "c_server_100b", "c_server_100b_gtls", "idle_h3_kib", "idle_h3_kib_fresh")
 BARS = {
-    "asgi_hello": 2.5,
+    "asgi_hello": 5,
     "c_server_100b": 0.85,
     "c_server_100b_gtls": 0.85,
     "idle_h3_kib": 48.0,

@@ -54,6 +54,8 @@ RAW = {
     "__init__",
     "_batch",
     "_check",
+    "_exchange",
+    "_inline",
     "_loop",
     "_raw",
     "_raw_async",

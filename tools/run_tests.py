@@ -307,6 +307,9 @@ def lint(s: Suite) -> None:
         s.absent("no cargo clippy")
 
 
+FOLDERS_WITH_C = ("bindings/python/src/asgi", "tests", "tools", "examples", "benchmarks")
+
+
 def style(s: Suite) -> None:
     """What needs nothing built."""
     for name in ("layers", "test_map", "headers", "limits"):
@@ -314,7 +317,7 @@ def style(s: Suite) -> None:
     if shutil.which("clang-format"):
         files = [
             str(p)
-            for d in "libquicpro/src libquicpro/include tests tools examples benchmarks".split()
+            for d in ("libquicpro/src", "libquicpro/include", *FOLDERS_WITH_C)
             for p in sorted((ROOT / d).rglob("*.[ch]"))
         ]
         s.check("clang-format", "clang-format", "--dry-run", "-Werror", *files)

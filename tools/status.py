@@ -47,6 +47,10 @@ STATUS = [
     ("A thread for blocking callers, safe after fork", "tests/c/test_thread.c"),
     ("A panic in the engine ends one connection only", "tests/c/test_engine.c"),
     ("ASGI server: http and lifespan, on asyncio and uvloop", "tests/python/test_asgi.py"),
+    (
+        "Requests started at once, in what passes for a task of asyncio's",
+        "tests/python/test_inline.py",
+    ),
     ("Blocking client, shared by threads", "tests/python/test_sync.py"),
     ("asyncio client", "tests/python/test_aio.py"),
     ("Streams and datagrams of a protocol of your own, on asyncio", "tests/python/test_raw.py"),

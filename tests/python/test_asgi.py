@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import json
 import logging
 import queue
@@ -29,6 +30,20 @@ from testapp import (
 from testapp import (
     start as begin,
 )
+
+WAYS: dict[str, dict[str, Any]] = {
+    "inline": {"tasks": "inline"},
+    "stock": {"tasks": "stock"},
+    "records": {"native": False},
+}
+
+
+@pytest.fixture(params=WAYS)
+def start(start: Starter, request: pytest.FixtureRequest) -> Starter:
+    """Each way to call an application."""
+    if request.param != "records":
+        pytest.importorskip("quicpro._asgi")
+    return functools.partial(start, **WAYS[request.param])
 
 
 @pytest.fixture

@@ -31,9 +31,11 @@ def one_line(done: subprocess.CompletedProcess[bytes], code: int, says: str) -> 
     assert says.lower() in text.lower(), text
 
 
-@pytest.mark.parametrize("loop", ["auto", "asyncio", "uvloop"])
-def test_serves_and_ends_with_ctrl_c(spawn: Spawn, certs: Path, loop: str) -> None:
-    process, url = serve(spawn, certs, "--loop", loop)
+@pytest.mark.parametrize(
+    ("loop", "tasks"), [("auto", "auto"), ("asyncio", "inline"), ("uvloop", "stock")]
+)
+def test_serves_and_ends_with_ctrl_c(spawn: Spawn, certs: Path, loop: str, tasks: str) -> None:
+    process, url = serve(spawn, certs, "--loop", loop, "--tasks", tasks)
     with Client(cafile=certs / "ca.pem") as client:
         assert client.get(url).text == "hello"
     process.interrupt()

@@ -57,10 +57,11 @@ class LoopDriver:
 
     Args:
         config: I/O options.
-        on_batch: called with each quicpro_batch that holds events.
+        on_batch: called with each quicpro_batch that holds events; true if nothing that it started
+            goes on, so that what came of it can be sent at once.
     """
 
-    def __init__(self, config: Config, on_batch: Callable[[Any], None]) -> None:
+    def __init__(self, config: Config, on_batch: Callable[[Any], object]) -> None:
         ret = ffi.new("quicpro_loop **")
         check(lib.quicpro_loop_new(ret, config._struct))
         self.ptr = ret[0]
@@ -85,9 +86,10 @@ class LoopDriver:
         count = lib.quicpro_loop_run(self.ptr, 0, self._batch)
         if count < 0:
             check(count)
-        if count:
-            self._on_batch(self._batch[0])
-        self.schedule_flush()
+        if count and self._on_batch(self._batch[0]):
+            self._flush()
+        else:
+            self.schedule_flush()
 
     def schedule_flush(self) -> None:
         """One flush, after everything that is ready to run now."""

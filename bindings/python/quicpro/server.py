@@ -9,6 +9,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 from . import _stats, errors
@@ -42,6 +43,26 @@ def parse_bind(bind: str) -> tuple[str | None, int]:
     if not port.isdigit() or int(port) > 65535 or (":" in host and not host.startswith("[")):
         raise ValueError(f"'{bind}' is not HOST:PORT, such as 127.0.0.1:4433 or [::1]:4433")
     return host.strip("[]") or None, int(port)
+
+
+def asgi_server(tasks: str = "auto", native: bool | None = None) -> Callable[..., ASGIServer]:
+    """How applications are called; see `Server`.
+
+    Raises:
+        ConfigError: there is no such way.
+    """
+    if tasks not in ("auto", "inline", "stock"):
+        raise errors.ConfigError(f"tasks is auto, inline or stock, not {tasks!r}")
+    if native is not False:
+        with contextlib.suppress(ImportError):
+            from ._inline import NativeServer
+
+            return partial(NativeServer, tasks="stock" if tasks == "stock" else "inline")
+    if native or tasks == "inline":
+        raise errors.ConfigError(
+            "this installation is without the module that starts requests inline"
+        )
+    return ASGIServer
 
 
 def _log_certificates(error: int, text: str) -> None:
@@ -108,6 +129,10 @@ class Server:
         certs: other certificates by host name or "*.example": {host: (certfile, keyfile)}.
         config: further options; None: those of files and environment (see `Config`).
         root_path: prefix under which the application is mounted.
+        tasks: "inline": requests are started in the turn of the event loop that brings them, and
+            those that wait go on in a task; "stock": each in an asyncio.Task of its own from the
+            start; "auto": inline where the module in C is built.
+        native: False: do without the module in C; None: use it where it is built.
     """
 
     def __init__(
@@ -120,8 +145,11 @@ class Server:
         certs: Certs | None = None,
         config: Config | None = None,
         root_path: str = "",
+        tasks: str = "auto",
+        native: bool | None = None,
     ) -> None:
         self._app = app
+        self._make_asgi = asgi_server(tasks, native)
         self._host, self._wanted_port = parse_bind(bind)
         files = {"cert_file": certfile, "key_file": keyfile}
         given = {key: file for key, file in files.items() if file is not None}
@@ -174,7 +202,7 @@ class Server:
             OSError: the address cannot be listened on.
             ResolveError: the host name is unknown.
         """
-        asgi = self._asgi = ASGIServer(
+        asgi = self._asgi = self._make_asgi(
             self._app,
             root_path=self._root_path,
             client_certs=self._config["client_auth"] != "none",
@@ -182,7 +210,8 @@ class Server:
         self._drained = asyncio.Event()
         asgi.on_drained = self._drained.set
         asgi.on_certificates = _log_certificates
-        driver = self._driver = asgi.driver = LoopDriver(self._config, asgi.on_batch)
+        driver = self._driver = LoopDriver(self._config, asgi.on_batch)
+        asgi.bind(driver)
         try:
             ret = ffi.new("quicpro_server **")
             check_loop(lib.quicpro_server_new(ret, driver.ptr, self._config._struct), driver.ptr)
@@ -404,6 +433,7 @@ def serve(
     graceful_timeout: float = 30.0,
     loop: str = "auto",
     root_path: str = "",
+    tasks: str = "auto",
     on_start: Callable[[Server], None] | None = None,
     on_stop: Callable[[Server], None] | None = None,
 ) -> None:
@@ -420,6 +450,7 @@ def serve(
         graceful_timeout: seconds that open requests get after the first signal.
         loop: "auto", "asyncio" or "uvloop".
         root_path: prefix under which the application is mounted.
+        tasks: "auto", "inline" or "stock", see `Server`.
         on_start: called with the server once it listens; its `port` is known then.
         on_stop: called when the first signal came.
     """
@@ -431,5 +462,6 @@ def serve(
         certs=certs,
         config=config,
         root_path=root_path,
+        tasks=tasks,
     )
     run_event_loop(lambda: _serve(server, graceful_timeout, on_start, on_stop), loop)

@@ -105,6 +105,13 @@ def is_loopback(host: str | None) -> bool:
     help="Where to look for MODULE first.",
 )
 @click.option("--root-path", default="", help="Prefix under which the application is mounted.")
+@click.option(
+    "--tasks",
+    type=click.Choice(["auto", "inline", "stock"]),
+    default="auto",
+    show_default=True,
+    help="inline starts requests as they come; stock gives each an asyncio.Task from the start.",
+)
 @config_options()
 @click.option(
     "--tune-gc/--no-tune-gc",
@@ -126,6 +133,7 @@ def serve(
     loop: str,
     app_dir: str,
     root_path: str,
+    tasks: str,
     config_file: str | None,
     options: tuple[str, ...],
     tune_gc: bool,
@@ -198,6 +206,7 @@ def serve(
             graceful_timeout=graceful_timeout,
             loop=loop,
             root_path=root_path,
+            tasks=tasks,
             on_start=started,
             on_stop=stopping,
         )
