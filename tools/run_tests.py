@@ -48,6 +48,12 @@ class Count:
         return f"{self.passed} passed, {self.failed} failed, {self.skipped} skipped"
 
 
+def heed_interrupts() -> None:
+    """Before a command runs: a shell starts what it puts in the background with SIGINT ignored,
+    children inherit that, and what Ctrl-C does is tested."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 class Suite:
     """One suite: its commands write to one log; `files` counts by test file."""
 
@@ -75,6 +81,7 @@ class Suite:
             stdout=self.log,
             stderr=subprocess.STDOUT,
             start_new_session=True,  # so that it can be ended with all its children
+            preexec_fn=heed_interrupts,
         )
         end = time.monotonic() + timeout
         try:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -110,6 +111,14 @@ def test_a_timeout_ends_children_too(suite, tmp_path: Path) -> None:  # type: ig
             return
         time.sleep(0.05)
     pytest.fail("the child lives on")
+
+
+def test_commands_heed_interrupts_though_the_shell_does_not(suite) -> None:  # type: ignore[no-untyped-def]
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        assert suite.run("sh", "-c", "kill -INT $$; exit 0") == -signal.SIGINT
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def status(pid: int) -> str:
