@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import hashlib
 import io
 import json
+import os
 import re
+import subprocess
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -133,7 +136,6 @@ def quicpro_sync(setup: Setup, requests: Sequence[Request]) -> list[Response]:
 
 def h3_get(setup: Setup, requests: Sequence[Request]) -> list[Response]:
     """One process and connection for each request: it knows no more than one."""
-    import subprocess
 
     def one(index_and_request: tuple[int, Request]) -> Response:
         index, r = index_and_request
@@ -272,6 +274,14 @@ def pycurl(setup: Setup, requests: Sequence[Request]) -> list[Response]:
     return answers
 
 
+@functools.cache
+def gtlsclient_help() -> str:
+    program, env = ngtcp2("gtlsclient")
+    return subprocess.run(
+        [program, "--help"], env={**os.environ, **env}, capture_output=True, text=True, timeout=20
+    ).stdout
+
+
 def gtlsclient(setup: Setup, requests: Sequence[Request]) -> list[Response]:
     """ngtcp2's example client: saves each body under the last part of its path, checks no name."""
     program, env = ngtcp2("gtlsclient")
@@ -286,7 +296,9 @@ def gtlsclient(setup: Setup, requests: Sequence[Request]) -> list[Response]:
     args += [f"--ciphers={ONLY_CHACHA20}"] if setup.wish.chacha20 else []
     args += ["--key-update=50ms"] if setup.wish.key_update else []
     if setup.wish.resume:  # in a folder that the connections of a case share
-        args += [f"--session-file={setup.folder.parent / 'session'}", "--wait-for-ticket"]
+        args += [f"--session-file={setup.folder.parent / 'session'}"]
+        # Older ones keep a ticket if it came in time; ours comes with the end of the handshake.
+        args += ["--wait-for-ticket"] if "--wait-for-ticket" in gtlsclient_help() else []
         early = f"--tp-file={setup.folder.parent / 'parameters'}"
         args += [early if setup.wish.early else "--disable-early-data"]
     if setup.wish.first_version:

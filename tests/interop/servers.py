@@ -99,12 +99,19 @@ def find_program(name: str, package: str, *also: Path) -> str:
 
 
 @functools.cache
-def ngtcp2(name: str) -> tuple[str, dict[str, str]]:
-    """gtlsserver or gtlsclient with its environment: what tools/bench_peers fetched, else the
-    distribution's."""
+def fetched_ngtcp2() -> Any:
+    """What tools/bench_peers fetched, if it did; QUICPRO_TEST_NGTCP2=system does without."""
+    if os.environ.get("QUICPRO_TEST_NGTCP2") == "system":
+        return None
     tool = [sys.executable, str(ROOT / "tools" / "bench_peers"), "--json", "ngtcp2"]
     found = subprocess.run(tool, capture_output=True, text=True, timeout=60, check=True).stdout
-    peer = json.loads(found).get("ngtcp2")
+    return json.loads(found).get("ngtcp2")
+
+
+@functools.cache
+def ngtcp2(name: str) -> tuple[str, dict[str, str]]:
+    """gtlsserver or gtlsclient with its environment: what was fetched, else the distribution's."""
+    peer = fetched_ngtcp2()
     if peer is not None:
         return peer["server" if name == "gtlsserver" else "client"], peer["env"]
     return find_program(name, f"tools/bench_peers, or apt install ngtcp2-{name[4:]}"), {}

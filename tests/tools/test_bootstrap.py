@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 BOOTSTRAP = Path(__file__).resolve().parents[2] / "tools" / "bootstrap"
-TOOLS = ["bash", "sed", "id", "sort", "head", "printf", "env", "uname"]
+TOOLS = ["bash", "sed", "id", "sort", "head", "printf", "env", "uname", "timeout"]
 NEEDED = [
     "gcc", "g++", "make", "cmake", "git", "pkg-config", "clang", "llvm-symbolizer",
     "clang-format", "gtlsclient", "gtlsserver", "patchelf", "python3",
@@ -104,6 +104,22 @@ def test_root_installs_what_is_missing(machine: Path) -> None:
         .splitlines()[-1]
         .startswith("install -y --no-install-recommends cmake")
     )
+
+
+def test_judges_that_cannot_be_had_are_no_failure(machine: Path, tmp_path: Path) -> None:
+    fake(machine, "apt-get", f"touch {machine}/called; echo E: no network >&2; exit 100")
+    fake(machine, "rustc", "echo rustc 1.95.0 '(0000000 2026-03-21)'")
+    fake(machine, "cargo", "exit 0")
+    cache = {"XDG_CACHE_HOME": str(tmp_path / "cache")}
+    result = run(machine, "--tests", **cache)
+    assert result.returncode == 0
+    assert "bench_peers: ngtcp2: " in result.stderr
+    assert "the tests take the distribution's" in result.stderr
+    (machine / "called").unlink(missing_ok=True)
+    for variable in ({"QUICPRO_TEST_NGTCP2": "system"}, {"QUICPRO_NO_APT": "1"}):
+        result = run(machine, "--tests", **cache, **variable)
+        assert (result.returncode, result.stderr) == (0, "")
+    assert not (machine / "called").exists()
 
 
 def test_a_machine_without_apt(machine: Path) -> None:
