@@ -200,10 +200,23 @@ static void test_a_lost_connection_resets_what_is_known(void)
     wire_done(&server);
 }
 
+static void test_a_server_opens_no_requests(void)
+{
+    struct wire_end client, server;
+    wire_pair(&client, &server);
+    wire_give(&client, 1, "\x01\x02\0\0", 4, false);
+    CHECK_U64(wire_read(&client)->event_count, ==, 0);
+    CHECK_INT(client.closed, ==, 1);
+    CHECK_U64(client.close_code, ==, 0x103);
+    wire_done(&client);
+    wire_done(&server);
+}
+
 int main(void)
 {
     static const struct check_test tests[] = {
         TEST(test_bytes_that_break_the_protocol),
+        TEST(test_a_server_opens_no_requests),
         TEST(test_first_frame_of_the_control_stream),
         TEST(test_settings_that_are_reserved),
         TEST(test_streams_of_the_wrong_side),

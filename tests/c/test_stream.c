@@ -3,6 +3,8 @@
 
 #include <nghttp3/nghttp3.h>
 
+#include "loop/loop.h"
+
 struct reset_case {
     bool server_resets, after_headers;
     uint64_t code;
@@ -271,6 +273,120 @@ static void test_late_bytes_of_a_stream_that_was_given_up(void)
     wire_done(&server);
 }
 
+/* Bodies that have nothing to send now do not keep others from what they have. */
+static void test_bodies_that_wait_hold_up_nobody(void)
+{
+    enum { REQUESTS = 40 };
+    struct wire_end client, server;
+    quicpro_stream at_server[REQUESTS];
+    wire_pair(&client, &server);
+    for (int i = 0; i < REQUESTS; i++) {
+        quicpro_stream stream = wire_request(&client, "/", "v", 1, false);
+        qp_h3_stream_write(qp_slab_get(&client.streams, stream), "hello", 5, false);
+    }
+    wire_write(&client);
+    wire_move_all(&client, &server);
+    const quicpro_batch *batch = wire_read(&server);
+    for (size_t i = 0; i < REQUESTS; i++) {
+        const quicpro_event *event = wire_event(batch, QUICPRO_EVENT_REQUEST, i);
+        if (!CHECK(event != NULL) || !CHECK(wire_event(batch, QUICPRO_EVENT_DATA, i) != NULL))
+            return;
+        at_server[i] = event->stream;
+    }
+    qp_batch_reset(&server.batch);
+    for (size_t i = 0; i < REQUESTS; i++)
+        CHECK_INT(qp_h3_respond(qp_slab_get(&server.streams, at_server[i]), 200, NULL, 0, "so far",
+                                6, false),
+                  ==, 0);
+    wire_write(&server);
+    wire_move_all(&server, &client);
+    batch = wire_read(&client);
+    CHECK(wire_event(batch, QUICPRO_EVENT_RESPONSE, REQUESTS - 1) != NULL);
+    CHECK(wire_event(batch, QUICPRO_EVENT_DATA, REQUESTS - 1) != NULL);
+    wire_done(&client);
+    wire_done(&server);
+}
+
+/* Who gives requests up, and when. */
+enum give_up { CLIENT_AT_ONCE, CLIENT_LATER, SERVER_AT_ONCE, SERVER_LATER, WAYS };
+
+static void give_up_server(struct pair *p, const quicpro_batch *batch, const quicpro_event *event)
+{
+    const enum give_up *way = p->data;
+    size_t len;
+    if (event->type != QUICPRO_EVENT_REQUEST)
+        return;
+    if (quicpro_event_field(batch, event, ":path", &len)[1] == 'a') {
+        quicpro_respond(p->server_loop, event->stream, 200, NULL, 0, NULL, 0, 1);
+        return;
+    }
+    if (*way == CLIENT_LATER || *way == SERVER_LATER)
+        quicpro_respond(p->server_loop, event->stream, 200, NULL, 0, "some of it", 10, 0);
+    if (*way == SERVER_AT_ONCE || *way == SERVER_LATER)
+        CHECK_INT(quicpro_stream_reset(p->server_loop, event->stream, 0x10b), ==, 0);
+}
+
+static void give_up_client(struct pair *p, const quicpro_batch *batch, const quicpro_event *event)
+{
+    const enum give_up *way = p->data;
+    (void)batch;
+    if (event->type == QUICPRO_EVENT_RESPONSE && (event->flags & QUICPRO_FLAG_FIN) == 0 &&
+        *way == CLIENT_LATER)
+        CHECK_INT(quicpro_stream_reset(p->client_loop, event->stream, 0x10c), ==, 0);
+}
+
+static const struct qp_h3 *only_session(quicpro_loop *loop)
+{
+    uint32_t cursor = 0;
+    quicpro_handle handle;
+    const struct qp_link *link = qp_slab_next(&loop->links, &cursor, &handle);
+    return &link->h3;
+}
+
+/* 2,500 requests of a connection that nobody finishes, in each way: of none is anything left. */
+static void test_requests_that_were_given_up_leave_nothing(void)
+{
+    enum { ROUNDS = 50, AT_ONCE = 50 };
+    for (enum give_up way = 0; way < WAYS; way++) {
+        struct net net = {.now = 1, .delay = QUICPRO_MILLISECOND};
+        struct pair p;
+        pair_init(&p, "localhost");
+        p.net = &net;
+        pair_start(&p);
+        p.data = &way;
+        p.on_server = give_up_server;
+        p.on_client = give_up_client;
+        CHECK_INT(pair_connect(&p, "127.0.0.1"), ==, 0);
+        CHECK(pair_until(&p, &p.connected));
+        for (int round = 0; round < ROUNDS; round++) {
+            quicpro_stream stream;
+            /* One has its answer: nghttp3 ends connections whose peer cancels 4 KiB of streams in
+             * a row. */
+            CHECK_INT(pair_request(&p, "GET", "/answer", NULL, 0, 1, NULL, &stream), ==, 0);
+            for (int i = 0; i < AT_ONCE; i++) {
+                CHECK_INT(pair_request(&p, "POST", "/", "abc", 3, 0, NULL, &stream), ==, 0);
+                if (way == CLIENT_AT_ONCE)
+                    CHECK_INT(quicpro_stream_reset(p.client_loop, stream, 0x10c), ==, 0);
+            }
+            pair_pass(&p, 20 * QUICPRO_MILLISECOND);
+        }
+        if (!CHECK_INT(p.closed, ==, 0)) {
+            printf("#   way %d: %s\n", (int)way, p.closed_text);
+            pair_done(&p);
+            continue;
+        }
+        const struct qp_h3 *client = only_session(p.client_loop);
+        const struct qp_h3 *server = only_session(p.server_loop);
+        if (!CHECK_U64(client->streams.count, ==, 0) | !CHECK_U64(server->streams.count, ==, 0))
+            printf("#   way %d\n", (int)way);
+        CHECK_U64(client->streams.capacity, <=, 256);
+        CHECK_U64(server->streams.capacity, <=, 256);
+        CHECK_U64(p.client_loop->streams.used + p.server_loop->streams.used, ==, 0);
+        CHECK_U64(p.client_loop->streams.made, ==, ROUNDS * (AT_ONCE + 1));
+        pair_done(&p);
+    }
+}
+
 int main(void)
 {
     static const struct check_test tests[] = {
@@ -282,6 +398,8 @@ int main(void)
         TEST(test_a_narrow_transport),
         TEST(test_a_full_queue_asks_for_patience),
         TEST(test_late_bytes_of_a_stream_that_was_given_up),
+        TEST(test_bodies_that_wait_hold_up_nobody),
+        TEST(test_requests_that_were_given_up_leave_nothing),
     };
     return RUN(tests);
 }

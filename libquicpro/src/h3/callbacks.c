@@ -319,9 +319,11 @@ void qp_h3_callbacks(nghttp3_callbacks *ret)
 nghttp3_ssize qp_h3_read_body(nghttp3_conn *conn, int64_t id, nghttp3_vec *vec, size_t count,
                               uint32_t *flags, void *conn_user, void *stream_user)
 {
-    struct qp_h3_stream *stream = qp_h3_stream_find(conn_user, (uint64_t)id);
+    struct qp_h3 *h3 = conn_user;
+    struct qp_h3_stream *stream = qp_h3_stream_find(h3, (uint64_t)id);
     struct qp_span span[16];
     (void)conn, (void)stream_user;
+    h3->dry = stream == NULL;
     if (stream == NULL)
         return NGHTTP3_ERR_WOULDBLOCK;
     if (count > sizeof(span) / sizeof(span[0]))
@@ -337,5 +339,6 @@ nghttp3_ssize qp_h3_read_body(nghttp3_conn *conn, int64_t id, nghttp3_vec *vec, 
             *flags |= NGHTTP3_DATA_FLAG_NO_END_STREAM;
         return (nghttp3_ssize)n;
     }
+    h3->dry = n == 0;
     return n == 0 ? NGHTTP3_ERR_WOULDBLOCK : (nghttp3_ssize)n;
 }

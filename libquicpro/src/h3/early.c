@@ -110,7 +110,7 @@ void qp_h3_early_over(struct qp_h3 *h3)
         qp_h3_send_waiting(h3);
         return;
     }
-    for (uint64_t id = 0; id < h3->top_bidi; id += 4) {
+    for (uint64_t id = 0; id < h3->seen.top * 4; id += 4) {
         struct qp_h3_stream *stream = qp_h3_stream_find(h3, id);
         if (stream != NULL && stream->held != NULL)
             release(stream);

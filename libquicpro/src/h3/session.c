@@ -36,11 +36,12 @@ void qp_h3_done(struct qp_h3 *h3)
     while (h3->waiting != NULL)
         qp_h3_stream_release(h3->waiting);
     for (uint32_t i = 0; i < h3->streams.capacity; i++) {
-        void *value = h3->streams.slots[i].value;
-        if (value != NULL && value != QP_H3_DEAD)
-            qp_h3_stream_release(value);
+        struct qp_h3_stream *stream = h3->streams.slots[i].value;
+        if (stream != NULL)
+            qp_h3_stream_release(stream);
     }
     qp_idmap_done(&h3->streams);
+    qp_seen_done(&h3->seen);
     if (h3->impl != NULL)
         nghttp3_conn_del(h3->impl);
     h3->impl = NULL;
@@ -95,12 +96,8 @@ static void discard(struct qp_h3 *h3, uint64_t id)
     for (;;) {
         int fin = 0;
         int64_t n = engine->stream_recv(h3->conn->impl, id, sink, sizeof(sink), &fin, &code);
-        if (n == QUICPRO_EAGAIN)
+        if (n < 0 || fin)
             return;
-        if (n < 0 || fin) {
-            qp_idmap_remove(&h3->streams, id);
-            return;
-        }
     }
 }
 
@@ -155,18 +152,24 @@ static void uni_ended(struct qp_h3 *h3, uint64_t id, uint64_t code)
 /* A client's stream that is new to us; false if there can be none. */
 static bool open_stream(struct qp_h3 *h3, uint64_t id)
 {
+    /* "Clients MUST treat receipt of a server-initiated bidirectional stream as a connection error
+     * of type H3_STREAM_CREATION_ERROR" (RFC 9114 section 6.1). */
+    if (!h3->server && (id & 1) != 0)
+        fail(h3, NGHTTP3_ERR_H3_STREAM_CREATION_ERROR);
     if (!h3->server || (id & 3) != 0)
         return false;
-    h3->current = qp_h3_stream_new(h3, id);
+    const uint64_t top = h3->seen.top;
+    int r = qp_seen_mark(&h3->seen, id / 4);
+    if (r == 0) /* it ended here */
+        return false;
+    h3->current = r < 0 ? NULL : qp_h3_stream_new(h3, id);
     if (h3->current == NULL) {
         fail(h3, NGHTTP3_ERR_NOMEM);
         return false;
     }
-    if (id >= h3->top_bidi) {
-        h3->top_bidi = id + 4;
+    if (h3->seen.top != top)
         nghttp3_conn_set_max_client_streams_bidi(h3->impl,
-                                                 h3->top_bidi / 4 + h3->options->max_streams_bidi);
-    }
+                                                 h3->seen.top + h3->options->max_streams_bidi);
     return true;
 }
 
@@ -183,18 +186,15 @@ static void stopped_by_peer(struct qp_h3 *h3, struct qp_h3_stream *stream, uint6
 static size_t read_bidi(struct qp_h3 *h3, uint64_t id)
 {
     const struct qp_engine_ops *engine = h3->conn->engine;
-    void *found = qp_idmap_get(&h3->streams, id);
     size_t total = 0;
     bool stopped = false;
     uint64_t stop_code = 0;
-    if (found == QP_H3_DEAD) {
-        discard(h3, id);
-        return 0;
-    }
-    h3->current = found;
-    if (found == NULL) {
-        if (!open_stream(h3, id))
+    h3->current = qp_h3_stream_find(h3, id);
+    if (h3->current == NULL) {
+        if (!open_stream(h3, id)) {
+            discard(h3, id);
             return 0;
+        }
         /* A client may take its request back in the packet that makes it. The transport's word of
          * that came before there was a stream to stop, and comes once; and it forgets a stream that
          * is stopped and read to its end. So ask now, and act when the request is known. */
@@ -422,9 +422,14 @@ bool qp_h3_write(struct qp_h3 *h3, size_t max_bytes)
         int fin = 0;
         if (total >= max_bytes)
             return true;
+        h3->dry = false;
         nghttp3_ssize count = nghttp3_conn_writev_stream(h3->impl, &id, &fin, vec, WRITE_VECTORS);
         if (count < 0)
             fail(h3, (int)count);
+        /* No stream: of all of them, or of the one whose turn it was, whose body has nothing now.
+         * It is not asked again before it has, so this comes to an end. */
+        if (count == 0 && id < 0 && h3->dry)
+            continue;
         if (count < 0 || id < 0)
             return false;
         bool all;
@@ -465,7 +470,7 @@ bool qp_h3_drained(struct qp_h3 *h3)
 {
     if (!h3->goaway_out || h3->open != 0)
         return false;
-    while (h3->drained_to < h3->top_bidi) {
+    while (h3->drained_to < h3->seen.top * 4) {
         if (!h3->conn->engine->stream_collected(h3->conn->impl, h3->drained_to))
             return false;
         h3->drained_to += 4;
@@ -480,9 +485,9 @@ void qp_h3_lost(struct qp_h3 *h3, const struct qp_conn_close *close)
     for (struct qp_h3_stream *s = h3->waiting; s != NULL; s = s->next)
         qp_h3_stream_report(s, error, close->code, close->remote, close->text);
     for (uint32_t i = 0; i < h3->streams.capacity; i++) {
-        void *value = h3->streams.slots[i].value;
-        if (value != NULL && value != QP_H3_DEAD)
-            qp_h3_stream_report(value, error, close->code, close->remote, close->text);
+        struct qp_h3_stream *stream = h3->streams.slots[i].value;
+        if (stream != NULL)
+            qp_h3_stream_report(stream, error, close->code, close->remote, close->text);
     }
     qp_h3_done(h3);
 }

@@ -2,9 +2,9 @@
  * and writes the connection's streams, appends events to a batch, and calls nobody.
  *
  * A stream (struct qp_h3_stream) lives from its first byte, or from the request that waits for it,
- * until both directions ended or it was reset; its handle is what the application holds. Of a
- * stream that ended while its peer may still send, the id stays in the table with QP_H3_DEAD, so
- * that what arrives late is thrown away and not taken for a new stream. */
+ * until both directions ended or it was reset; its handle is what the application holds. Streams
+ * that ended cost nothing, however they did: which ids of the peer were there is known by number
+ * (base/seen.h), so that what arrives late is thrown away and not taken for a new stream. */
 #ifndef QP_H3_SESSION_H
 #define QP_H3_SESSION_H
 
@@ -14,6 +14,7 @@
 #include "base/batch.h"
 #include "base/buf.h"
 #include "base/idmap.h"
+#include "base/seen.h"
 #include "base/slab.h"
 #include "quic/conn.h"
 
@@ -58,10 +59,6 @@ struct qp_h3_stream {
     uint64_t status; /* client: of the field section at hand */
 };
 
-/* In place of a stream that ended here and not there. */
-extern char qp_h3_dead;
-#define QP_H3_DEAD ((void *)&qp_h3_dead)
-
 #define QP_H3_NO_ID UINT64_MAX
 
 struct qp_h3_options {
@@ -80,13 +77,13 @@ struct qp_h3 {
     const struct qp_h3_options *options;
     quicpro_handle conn_handle;
     void *user;              /* of the connection, the default for its streams */
-    struct qp_idmap streams; /* by id; or QP_H3_DEAD */
+    struct qp_idmap streams; /* by id */
     struct qp_h3_stream *waiting, *waiting_last; /* requests without a stream id */
     struct qp_h3_stream *unread;                 /* streams to read when they may be */
     struct qp_h3_stream *touched;
     struct qp_h3_stream *current; /* the stream being read */
     uint64_t next_bidi;           /* client: next stream id */
-    uint64_t top_bidi;            /* server: one past the highest id seen */
+    struct qp_seen seen;          /* server: numbers of streams that were there */
     uint64_t drained_to;          /* server: ids below are collected by the transport */
     size_t open;                  /* streams with a handle */
     size_t waiting_count;
@@ -100,6 +97,7 @@ struct qp_h3 {
     bool early; /* the handshake is not done: set before qp_h3_start() (h3/early.h) */
     bool last;  /* in qp_h3_read_rest() */
     bool more;  /* qp_h3_read() stopped at its bound: the transport may have more */
+    bool dry;   /* a body that nghttp3 asked for has nothing now; another may have */
 };
 
 void qp_h3_init(struct qp_h3 *h3, struct qp_conn *conn, const struct qp_h3_options *options,

@@ -8,8 +8,6 @@
 #include "h3/early.h"
 #include "h3/fields.h"
 
-char qp_h3_dead;
-
 enum { H3_REQUEST_CANCELLED = 0x10c, H3_INTERNAL_ERROR = 0x102 };
 
 static const nghttp3_data_reader body_reader = {qp_h3_read_body};
@@ -34,8 +32,7 @@ struct qp_h3_stream *qp_h3_stream_new(struct qp_h3 *h3, uint64_t id)
 
 struct qp_h3_stream *qp_h3_stream_find(const struct qp_h3 *h3, uint64_t id)
 {
-    void *found = qp_idmap_get(&h3->streams, id);
-    return found == QP_H3_DEAD ? NULL : found;
+    return qp_idmap_get(&h3->streams, id);
 }
 
 void qp_h3_list_push(struct qp_h3_stream **list, struct qp_h3_stream *stream)
@@ -104,10 +101,7 @@ void qp_h3_stream_leave(struct qp_h3_stream *stream, uint64_t code)
         stream->queued = false;
     nghttp3_conn_shutdown_stream_read(h3->impl, (int64_t)stream->id);
     nghttp3_conn_close_stream(h3->impl, (int64_t)stream->id, code);
-    if (stream->fin_in)
-        qp_idmap_remove(&h3->streams, stream->id);
-    else
-        qp_idmap_replace(&h3->streams, stream->id, QP_H3_DEAD);
+    qp_idmap_remove(&h3->streams, stream->id);
 }
 
 void qp_h3_stream_finish_if_done(struct qp_h3_stream *stream)
