@@ -258,6 +258,25 @@ static void test_codes_of_a_close_are_the_applications(void)
     }
 }
 
+/* Between the command and the CLOSED event nothing is taken that nobody would send. */
+static void test_nothing_is_taken_after_a_close(void)
+{
+    static const struct raw_option option[] = {{true, "datagrams_enable", "true"},
+                                               {false, "datagrams_enable", "true"}};
+    static struct raw_pair rp;
+    quicpro_stream other;
+    raw_open(&rp, option, COUNTOF(option));
+    quicpro_stream stream = raw_send(&rp, false, 1, "abc", 3, 0);
+    CHECK_INT(quicpro_conn_close(rp.p.client_loop, rp.p.conn, 0, NULL), ==, 0);
+    CHECK_INT(quicpro_stream_write(rp.p.client_loop, stream, "x", 1, 0), ==, QUICPRO_ESTALE);
+    CHECK_INT(quicpro_stream_open(rp.p.client_loop, rp.p.conn, 1, NULL, &other), ==,
+              QUICPRO_ESTALE);
+    CHECK_INT(quicpro_datagram_send(rp.p.client_loop, rp.p.conn, "x", 1), ==, QUICPRO_ESTALE);
+    raw_until(&rp, false, QUICPRO_EVENT_CLOSED, 1);
+    raw_until_idle(&rp);
+    pair_done(&rp.p);
+}
+
 /* What was received and not read is handed out before the connection's end. */
 static void test_what_was_not_read_comes_before_the_end(void)
 {
@@ -337,6 +356,7 @@ static const struct check_test tests[] = {
     TEST(test_datagrams_that_nobody_takes),
     TEST(test_datagrams_of_one_turn_are_bounded),
     TEST(test_codes_of_a_close_are_the_applications),
+    TEST(test_nothing_is_taken_after_a_close),
     TEST(test_what_was_not_read_comes_before_the_end),
     TEST(test_resets_that_were_not_read_come_before_the_end),
     TEST(test_a_server_that_shuts_down_waits_for_streams),

@@ -68,7 +68,7 @@ static inline bool talk_receiving_over(const struct talk_half *h)
 /* Whether a handle may have ended, as far as its application can know. */
 static inline bool talk_may_be_stale(const struct talk *t, const struct talk_stream *s, int side)
 {
-    return t->side[side].closed ||
+    return t->side[side].closed || t->side[side].closing ||
            (talk_sending_over(&s->half[side]) && talk_receiving_over(&s->half[!side]));
 }
 
@@ -96,7 +96,8 @@ static inline void talk_open(struct talk *t, int side, bool bidi)
         return;
     int r = quicpro_stream_open(me->loop, me->conn, bidi, NULL, &handle);
     if (r == QUICPRO_ESTALE || r == QUICPRO_ESTATE) {
-        duo_require(!me->connected || me->closed, "no stream on a connection that lives");
+        duo_require(!me->connected || me->closed || me->closing,
+                    "no stream on a connection that lives");
         return;
     }
     if (r == QUICPRO_ELIMIT) {
@@ -218,7 +219,7 @@ static inline void talk_send_datagram(struct talk *t, int side)
         return;
     int r = quicpro_datagram_send(me->loop, me->conn, data, sizeof(data));
     me->datagrams += r == 0;
-    duo_require(r == 0 || r == QUICPRO_EAGAIN || !me->connected || me->closed,
+    duo_require(r == 0 || r == QUICPRO_EAGAIN || !me->connected || me->closed || me->closing,
                 "no datagram on a connection that lives");
 }
 

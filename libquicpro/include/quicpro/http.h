@@ -96,7 +96,8 @@ QUICPRO_API int quicpro_stream_set_user(quicpro_loop *loop, quicpro_stream strea
  *  @return 0; QUICPRO_ESTALE @since 0.1 */
 QUICPRO_API int quicpro_conn_set_user(quicpro_loop *loop, quicpro_conn conn, void *user);
 
-/** Closes a connection; its streams end with it. QUICPRO_EVENT_CLOSED follows.
+/** Closes a connection; its streams end with it, and from now on nothing more is taken for those of
+ *  an own protocol: QUICPRO_ESTALE. QUICPRO_EVENT_CLOSED follows.
  *  @param code    an HTTP/3 code, 0x100 is H3_NO_ERROR; or one of the other protocol, 0 is no error
  *  @param reason  sent to the peer, at most 256 bytes of UTF-8; borrowed; NULL means ""
  *  @return 0; QUICPRO_ESTALE

@@ -72,8 +72,12 @@ int quicpro_stream_write(quicpro_loop *loop, quicpro_stream stream, const void *
 {
     struct qp_h3_stream *s = stream_get(loop, stream);
     struct qp_raw_stream *raw = s == NULL ? raw_get(loop, stream) : NULL;
-    if (raw != NULL)
+    if (raw != NULL) {
+        const struct qp_link *link = qp_link_get(loop, raw->raw->conn_handle);
+        if (link != NULL && qp_link_is_closing(link))
+            return QUICPRO_ESTALE;
         return qp_raw_stream_write(raw, data, len, fin);
+    }
     if (s == NULL)
         return QUICPRO_ESTALE;
     touch(loop, s);

@@ -191,6 +191,11 @@ void qp_link_close(struct qp_link *link, uint64_t code, const char *reason)
     qp_link_mark_dirty(link);
 }
 
+bool qp_link_is_closing(const struct qp_link *link)
+{
+    return link->close_reason != NULL || link->state == QP_LINK_ENDED;
+}
+
 /* Whether the connection is over, and how: 0 no, QP_ENGINE_DRAINING or QP_ENGINE_CLOSED. A closing
  * packet that the engine does not make when asked (quiche makes none for an application while a
  * handshake packet waits to be repeated) is not waited for: the peer's idle timeout does the rest.

@@ -206,6 +206,8 @@ bool qp_link_flush(struct qp_link *link, quicpro_tstamp now);
 void qp_link_on_timer(struct qp_link *link, quicpro_tstamp now);
 /* Closes with an HTTP/3 code, or before the handshake is done with a transport code of 0. */
 void qp_link_close(struct qp_link *link, uint64_t code, const char *reason);
+/* Whether its end is decided: by qp_link_close(), or because it is over. */
+bool qp_link_is_closing(const struct qp_link *link);
 /* Reports the end of a connection: streams first, then CLOSED. */
 void qp_link_end(struct qp_link *link, const struct qp_conn_close *close);
 

@@ -28,7 +28,7 @@ static int link_get(struct qp_link **ret, quicpro_loop *loop, quicpro_conn conn)
     if (loop == NULL)
         return QUICPRO_EINVAL;
     *ret = qp_link_get(loop, conn);
-    if (*ret == NULL)
+    if (*ret == NULL || qp_link_is_closing(*ret))
         return QUICPRO_ESTALE;
     return (*ret)->app == QP_APP_RAW ? 0 : QUICPRO_ESTATE;
 }
