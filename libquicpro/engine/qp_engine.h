@@ -71,7 +71,8 @@ enum qp_engine_flag {
     QP_ENGINE_POISONED = 64,
     QP_ENGINE_LOCAL_ERROR = 128, /* we closed, or are about to */
     QP_ENGINE_PEER_ERROR = 256,
-    QP_ENGINE_NO_MEMORY = 512, /* poisoned because memory ran out */
+    QP_ENGINE_NO_MEMORY = 512,  /* poisoned because memory ran out */
+    QP_ENGINE_CONFIRMED = 1024, /* the handshake is confirmed (RFC 9001 section 4.1.2) */
 };
 
 struct qp_engine_error {
@@ -227,6 +228,10 @@ int qp_engine_probe_path(qp_engine_conn *conn, const struct sockaddr *local,
 /* Client: moves to a path at once. As above. */
 int qp_engine_migrate(qp_engine_conn *conn, const struct sockaddr *local,
                       const struct sockaddr *peer);
+/* Client: gives up a path that is not in use: its connection ID is retired. 0; ESTATE: there is
+ * none such, or it is in use; EENGINE */
+int qp_engine_leave_path(qp_engine_conn *conn, const struct sockaddr *local,
+                         const struct sockaddr *peer);
 /* Connection IDs that the peer still lets us issue. */
 size_t qp_engine_scids_left(const qp_engine_conn *conn);
 /* Issues one (NEW_CONNECTION_ID). token: 16 bytes. 0; EAGAIN; EINVAL; EENGINE */

@@ -237,4 +237,14 @@ static inline bool exchange_good(const struct exchange *x)
     return x->fin && !x->reset && !x->wrong && x->got == x->want && x->status == 200;
 }
 
+/* Exchanges bytes once, so that both sides have heard all the other has to say. */
+static inline void exchange_once(struct pair *p, struct exchanges *all, size_t len)
+{
+    struct exchange x;
+    *all = (struct exchanges){.expected = 1, .serving = all->serving};
+    CHECK_INT(exchange_post(p, &x, len, 7), ==, 0);
+    CHECK(pair_until(p, &all->finished));
+    CHECK(x.fin && !x.wrong && x.got == len);
+}
+
 #endif

@@ -57,4 +57,16 @@ static inline void netns_set_address(int control, const char *alias, const char 
     CHECK_INT(ioctl(control, there ? SIOCSIFADDR : SIOCSIFFLAGS, &request), ==, 0);
 }
 
+/* The same for one that is there without the network around it, all of which a loopback would have,
+ * too. */
+static inline void netns_set_host(int control, const char *alias, const char *address)
+{
+    struct ifreq request = {0};
+    struct sockaddr_in mask = {.sin_family = AF_INET, .sin_addr.s_addr = INADDR_BROADCAST};
+    netns_set_address(control, alias, address, true);
+    snprintf(request.ifr_name, sizeof(request.ifr_name), "%s", alias);
+    memcpy(&request.ifr_netmask, &mask, sizeof(mask));
+    CHECK_INT(ioctl(control, SIOCSIFNETMASK, &request), ==, 0);
+}
+
 #endif

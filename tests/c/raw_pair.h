@@ -5,7 +5,7 @@
 #include "loop/loop.h"
 #include "pair.h"
 
-enum { RAW_TYPES = 17, RAW_STREAMS = 256, RAW_BYTES = 1 << 16 };
+enum { RAW_TYPES = 18, RAW_STREAMS = 256, RAW_BYTES = 1 << 16 };
 
 /* One side. */
 struct raw_side {

@@ -3,6 +3,7 @@
 #include "check.h"
 
 #include <arpa/inet.h>
+#include <errno.h>
 
 static struct qp_addr make(int family, const char *host, uint16_t port, uint32_t scope)
 {
@@ -97,12 +98,40 @@ static void test_mapped(void)
     }
 }
 
+static void test_addresses_in_numbers(void)
+{
+    static const struct {
+        const char *text, *want; /* NULL: none */
+    } row[] = {
+        {"192.0.2.1", "192.0.2.1:4433"},
+        {"2001:db8::1", "[2001:db8::1]:4433"},
+        {"::ffff:192.0.2.1", "[::ffff:192.0.2.1]:4433"},
+        {"localhost", NULL},
+        {"192.0.2", NULL},
+        {"192.0.2.1:80", NULL},
+        {"[::1]", NULL},
+        {"", NULL},
+    };
+    for (size_t i = 0; i < COUNTOF(row); i++) {
+        struct qp_addr addr;
+        char text[64];
+        CHECK_INT(qp_addr_parse(&addr, row[i].text), ==, row[i].want == NULL ? -EINVAL : 0);
+        if (row[i].want == NULL)
+            continue;
+        CHECK_INT(qp_addr_port(&addr), ==, 0);
+        qp_addr_set_port(&addr, 4433);
+        qp_addr_text(&addr, text, sizeof(text));
+        CHECK_STR(text, row[i].want);
+    }
+}
+
 int main(void)
 {
     static const struct check_test tests[] = {
         TEST(test_text_port_wildcard),
         TEST(test_equal),
         TEST(test_mapped),
+        TEST(test_addresses_in_numbers),
     };
     return RUN(tests);
 }

@@ -14,16 +14,6 @@ static struct qp_link *only_link(quicpro_loop *loop)
     return qp_slab_next(&loop->links, &cursor, &handle);
 }
 
-/* Exchanges bytes once, so that both sides have heard all the other has to say. */
-static void exchange_once(struct pair *p, struct exchanges *all, size_t len)
-{
-    struct exchange x;
-    *all = (struct exchanges){.expected = 1, .serving = all->serving};
-    CHECK_INT(exchange_post(p, &x, len, 7), ==, 0);
-    CHECK(pair_until(p, &all->finished));
-    CHECK(x.fin && !x.wrong && x.got == len);
-}
-
 static void test_peers_are_supplied_with_ids(void)
 {
     struct pair p;

@@ -146,6 +146,15 @@ static void close_side(int side)
     talk.side[side].closing = true;
 }
 
+/* Before it is, the client only repeats what is of the handshake (RFC 9002 section 6.2.1), and the
+ * server has no keys for that any more: if its NAT moves then, the two lose each other for good. */
+static bool is_confirmed(void)
+{
+    const struct qp_link *link = qp_link_get(talk.side[0].loop, talk.side[0].conn);
+    return link != NULL && link->conn.impl != NULL &&
+           (link->conn.engine->flags(link->conn.impl) & QP_ENGINE_CONFIRMED);
+}
+
 /* Things that happen less often. */
 static void rare(uint8_t what, uint8_t which)
 {
@@ -157,7 +166,10 @@ static void rare(uint8_t what, uint8_t which)
         close_side(side);
         break;
     case 1:
-        nat += 1 + (which >> 1);
+        if (is_confirmed()) {
+            nat += 1 + (which >> 1);
+            talk.nat_moves++;
+        }
         break;
     case 2: /* a bit of what nobody can forge any more */
         if (w->count != 0 && talk.side[0].connected && talk.side[1].connected) {

@@ -30,6 +30,7 @@ struct talk_side {
     bool want[2];                    /* an open was told ELIMIT: bidirectional, uni */
     uint64_t opened[2];
     unsigned datagrams; /* sent */
+    size_t moves;       /* server: told of */
     bool heard[TALK_DATAGRAMS];
     quicpro_conn ghost[TALK_GHOSTS]; /* server: connections that nobody got to, which ended */
     size_t ghosts;
@@ -39,7 +40,8 @@ struct talk {
     struct talk_side side[2];
     struct talk_stream stream[TALK_STREAMS];
     size_t streams;
-    bool by_events; /* reads and writes follow from events, as an application's do */
+    size_t nat_moves; /* how often the client got another address */
+    bool by_events;   /* reads and writes follow from events, as an application's do */
 };
 
 static inline uint8_t talk_byte(uint64_t id, int sender, uint64_t offset)
@@ -314,7 +316,10 @@ static inline void talk_event(struct talk *t, int side, const quicpro_event *e)
         return;
     }
     duo_require(me->connected, "an event before the beginning");
-    if (e->type == QUICPRO_EVENT_DATAGRAM)
+    if (e->type == QUICPRO_EVENT_PATH)
+        duo_require(side == 1 && e->code == QUICPRO_PATH_PEER_MOVED && me->moves++ < t->nat_moves,
+                    "moved, which nobody did");
+    else if (e->type == QUICPRO_EVENT_DATAGRAM)
         talk_hear_datagram(t, side, e);
     else if (e->type == QUICPRO_EVENT_STREAMS) {
         const bool uni = (e->flags & QUICPRO_FLAG_UNI) != 0;

@@ -103,6 +103,7 @@ enum quicpro_event_type {
     QUICPRO_EVENT_STOPPED = 14,
     QUICPRO_EVENT_DATAGRAM = 15,
     QUICPRO_EVENT_STREAMS = 16,
+    QUICPRO_EVENT_PATH = 17,
 };
 enum quicpro_early_data {
     QUICPRO_EARLY_NONE = 0,

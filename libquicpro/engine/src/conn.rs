@@ -357,6 +357,7 @@ pub unsafe extern "C" fn qp_engine_flags(conn: *const Conn) -> u32 {
             | u32::from(c.is_in_early_data()) << 5
             | u32::from(c.local_error().is_some()) << 7
             | u32::from(c.peer_error().is_some()) << 8
+            | u32::from(c.is_handshake_confirmed()) << 10
     })
 }
 

@@ -191,6 +191,16 @@ pub unsafe extern "C" fn qp_engine_migrate(
 }
 
 #[no_mangle]
+pub unsafe extern "C" fn qp_engine_leave_path(
+    conn: *mut Conn,
+    local: *const sockaddr,
+    peer: *const sockaddr,
+) -> c_int {
+    // SAFETY: handed on.
+    unsafe { go(conn, local, peer, |c, l, p| c.leave_path(l, p).map(|()| 0)) }
+}
+
+#[no_mangle]
 pub unsafe extern "C" fn qp_engine_scids_left(conn: *const Conn) -> usize {
     // SAFETY: see above.
     let conn = unsafe { &*conn };

@@ -86,6 +86,32 @@ typedef struct quicpro_path_stats {
 QUICPRO_API int quicpro_conn_get_path(quicpro_loop *loop, quicpro_conn conn, size_t index,
                                       quicpro_path_stats *path);
 
+/** What happened to a path: the code of QUICPRO_EVENT_PATH. */
+enum quicpro_path_change {
+    QUICPRO_PATH_USABLE = 1,     /* client: the path that was probed works, both ways */
+    QUICPRO_PATH_UNUSABLE = 2,   /* client: it does not; the connection stays where it is */
+    QUICPRO_PATH_MOVED = 3,      /* client: the connection has moved to the path */
+    QUICPRO_PATH_PEER_MOVED = 4, /* server: the client has, or its NAT has given it a new address */
+};
+
+/** Client: finds out whether another path to the same peer works, without using it (RFC 9000
+ *  section 9.1). QUICPRO_EVENT_PATH has the answer. One path at a time: a probe gives the last up.
+ *  @param local  an address of this host in numbers, of the family in use; NULL: the one in use
+ *  @param port   0: any other
+ *  @return 0; QUICPRO_ESTALE; QUICPRO_EINVAL: no such address; QUICPRO_ESTATE: a server's, not yet
+ *          confirmed, the option "migration" is off, or the peer does not want it; QUICPRO_EAGAIN:
+ *          the peer has given no connection ID for it yet; -errno: the socket
+ *          (quicpro_loop_error() says which of these)
+ *  @since 0.1 */
+QUICPRO_API int quicpro_conn_probe(quicpro_loop *loop, quicpro_conn conn, const char *local,
+                                   unsigned port);
+
+/** Client: moves to the path that was probed, at once or as soon as it is known to work (RFC 9000
+ *  section 9.2); without one, to another port of the address in use. QUICPRO_EVENT_PATH tells.
+ *  @return 0; as quicpro_conn_probe()
+ *  @since 0.1 */
+QUICPRO_API int quicpro_conn_migrate(quicpro_loop *loop, quicpro_conn conn);
+
 #ifdef __cplusplus
 }
 #endif

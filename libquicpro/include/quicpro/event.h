@@ -57,6 +57,10 @@ enum quicpro_event_type {
     /* quicpro_stream_open() said QUICPRO_ELIMIT, and now there may be more. QUICPRO_FLAG_UNI: of
      * unidirectional streams. */
     QUICPRO_EVENT_STREAMS = 16,
+
+    /* Of the network paths of conn (conn.h). code: an enum quicpro_path_change; data, len: an
+     * address and port as text: for a client its own of that path, else the peer's new one. */
+    QUICPRO_EVENT_PATH = 17,
 };
 
 enum quicpro_flag {

@@ -94,6 +94,7 @@ const char *quicpro_event_name(unsigned type)
         NAME_CASE(STOPPED);
         NAME_CASE(DATAGRAM);
         NAME_CASE(STREAMS);
+        NAME_CASE(PATH);
 #undef NAME_CASE
     default:
         return "UNKNOWN";

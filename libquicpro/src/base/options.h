@@ -87,6 +87,8 @@
       "give a handshake up after this long; counts for those that begin")                          \
     C(family, quic, "any|ipv4|ipv6", "any", LIVE,                                                  \
       "client: addresses to connect to; any: both race, IPv6 first where not known (RFC 8305)")    \
+    C(migration, quic, "auto|manual|off", "auto", LIVE,                                            \
+      "client: move to another path; auto: also when the address in use is gone (RFC 9000 9)")     \
     U(happy_eyeballs_delay_ms, quic, "ms", 0, 60000, 250, LIVE,                                    \
       "client: start of the next address while one does not answer (RFC 8305 5)")                  \
     U(resolve_timeout_ms, quic, "ms", 1, 600000, 5000, LIVE,                                       \

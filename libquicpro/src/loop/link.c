@@ -79,6 +79,7 @@ void qp_link_free(struct qp_link *link)
         qp_dial_forget(link);
     free(link->target);
     free(link->close_reason);
+    qp_migrate_done(link);
     if (link->port != NULL && link->port->link == link)
         qp_port_free(link->port);
     qp_slab_put(&loop->links, link->handle);
@@ -262,7 +263,9 @@ static bool send_packets(struct qp_link *link, const uint16_t *lens, int count,
         do
             len += lens[i++];
         while (i < count && lens[i - 1] == segment && lens[i] <= segment);
-        open = qp_port_send(link->port, local, peer, data, len, segment);
+        struct qp_port *port = qp_migrate_port(link, local);
+        if (port != NULL)
+            open = qp_port_send(port, local, peer, data, len, segment);
         data += len;
     }
     return open;
@@ -311,6 +314,8 @@ static void set_timer(struct qp_link *link)
         at = link->release_at;
     if (qp_keepalive_due(link) < at)
         at = qp_keepalive_due(link);
+    if (qp_migrate_due(link) < at)
+        at = qp_migrate_due(link);
     qp_heap_set(&link->loop->timers, &link->timer, at);
 }
 
@@ -348,6 +353,11 @@ bool qp_link_flush(struct qp_link *link, quicpro_tstamp now)
         more = qp_app_write(link, burst);
     link->release_at = 0;
     more |= send_all(link, burst, link->close_reason == NULL, now);
+    if (link->send_error != 0) {
+        const int error = link->send_error;
+        link->send_error = 0;
+        qp_migrate_lost(link, error, now);
+    }
     link->prompted &= link->release_at != 0; /* else there was nothing to answer */
     /* Not while the kernel takes no more: the closing packet would be lost. */
     if (link->port->left == NULL &&
@@ -392,5 +402,6 @@ void qp_link_on_timer(struct qp_link *link, quicpro_tstamp now)
         link->fed = link->prompted = true;
     } /* else the pacer lets more go */
     qp_keepalive_on_timer(link, now);
+    qp_migrate_on_timer(link, now);
     qp_link_mark_dirty(link);
 }

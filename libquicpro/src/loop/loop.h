@@ -23,6 +23,7 @@
 #include "loop/detached.h"
 #include "loop/dial.h"
 #include "loop/guard.h"
+#include "loop/migrate.h"
 #include "loop/resume.h"
 #include "loop/trace.h"
 #include "os/addr.h"
@@ -121,6 +122,13 @@ struct qp_link {
     uint64_t heard_packets, idle_ns; /* the idle timeout that both want; 0: none */
     uint8_t (*cids)[QP_CID_LEN];     /* malloc'd: IDs of ours besides the first one */
     size_t cid_count;
+    /* Client, of loop/migrate.c: the socket of a path besides the one in use. */
+    struct qp_port *other;
+    enum qp_other other_is;
+    bool move_wanted;             /* as soon as it is known to work */
+    quicpro_tstamp probe_until;   /* while it is probed */
+    int send_error;               /* -errno of the path in use since the last flush */
+    quicpro_tstamp move_again_at; /* not before it */
 };
 
 /* Where a client's link wants to go. */

@@ -65,6 +65,7 @@ void qp_link_update_paths(struct qp_link *link)
     const struct qp_engine_ops *engine = link->conn.engine;
     struct qp_addr local = {0}, peer = {0};
     uint64_t value;
+    bool moved;
     int type;
     while ((type = engine->path_event(link->conn.impl, &value, &local.sa, &peer.sa)) != 0)
         switch (type) {
@@ -74,10 +75,15 @@ void qp_link_update_paths(struct qp_link *link)
             engine->probe_path(link->conn.impl, &local.sa, &peer.sa);
             break;
         case QP_ENGINE_PATH_EVENT_MIGRATED:
+            /* Also said when a new address came to nothing and the last one is back in use. */
+            moved = !qp_addr_equal(&peer, &link->peer);
             link->local = local;
             link->peer = peer;
+            if (moved)
+                qp_migrate_peer_moved(link);
             break;
         default:
+            qp_migrate_event(link, type, &local);
             break;
         }
     update_cids(link);

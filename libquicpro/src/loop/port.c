@@ -94,6 +94,8 @@ bool qp_port_send(struct qp_port *port, const struct qp_addr *local, const struc
     if (n < 0) {
         /* This train is lost, as on the wire; loss recovery or the idle timeout see to the rest. */
         loop->send_refused += (len + segment - 1) / segment;
+        if (port->link != NULL && port == port->link->port)
+            port->link->send_error = (int)n;
         qp_log(&loop->log, QUICPRO_LOG_DEBUG, "send: %s", quicpro_strerror((int)n));
         return true;
     }

@@ -3,6 +3,7 @@
 
 #include <arpa/inet.h>
 #include <stdio.h>
+#include <errno.h>
 #include <string.h>
 
 socklen_t qp_addr_len(const struct qp_addr *addr)
@@ -55,6 +56,26 @@ void qp_addr_map(struct qp_addr *addr)
 int qp_addr_port(const struct qp_addr *addr)
 {
     return ntohs(addr->sa.sa_family == AF_INET6 ? addr->in6.sin6_port : addr->in.sin_port);
+}
+
+void qp_addr_set_port(struct qp_addr *addr, uint16_t port)
+{
+    if (addr->sa.sa_family == AF_INET6)
+        addr->in6.sin6_port = htons(port);
+    else
+        addr->in.sin_port = htons(port);
+}
+
+int qp_addr_parse(struct qp_addr *ret, const char *text)
+{
+    *ret = (struct qp_addr){0};
+    if (inet_pton(AF_INET, text, &ret->in.sin_addr) == 1)
+        ret->in.sin_family = AF_INET;
+    else if (inet_pton(AF_INET6, text, &ret->in6.sin6_addr) == 1)
+        ret->in6.sin6_family = AF_INET6;
+    else
+        return -EINVAL;
+    return 0;
 }
 
 void qp_addr_text(const struct qp_addr *addr, char *out, size_t size)

@@ -24,6 +24,9 @@ bool qp_addr_unmap(struct qp_addr *addr);
 /* The other way, for such a socket; IPv6 addresses stay. */
 void qp_addr_map(struct qp_addr *addr);
 int qp_addr_port(const struct qp_addr *addr);
+void qp_addr_set_port(struct qp_addr *addr, uint16_t port);
+/* An address in numbers, without a port: "192.0.2.1" or "2001:db8::1". 0; -EINVAL */
+int qp_addr_parse(struct qp_addr *ret, const char *text);
 /* "127.0.0.1:4433" or "[::1]:4433". */
 void qp_addr_text(const struct qp_addr *addr, char *out, size_t size);
 
