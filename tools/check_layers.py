@@ -59,6 +59,7 @@ RAW = {
     "_loop",
     "_raw",
     "_raw_async",
+    "_raw_path",
     "_raw_stream",
     "_raw_sync",
     "_messages",

@@ -37,6 +37,7 @@ STATUS = [
     ("Sessions resumed; 0-RTT, at most once", "tests/c/test_zero_rtt.c"),
     ("Numbers of every connection and path, in C and Python", "tests/c/test_stats.c"),
     ("Clients that move, told to or because their address is gone", "tests/c/test_migrate.c"),
+    ("Clients that move, in Python", "tests/python/test_raw_path.py"),
     ("A peer that a NAT moves is followed", "tests/c/test_paths.c"),
     (
         "Connections logged as the qlog drafts say, judged by their CDDL",

@@ -4,6 +4,9 @@ goes back as one. Both ends in one program, and each for itself:
     python raw_echo.py
     python raw_echo.py serve --cert cert.pem --key key.pem 127.0.0.1 4433
     python raw_echo.py send --cacert ca.pem 127.0.0.1 4433 "hello"
+    python raw_echo.py roam --cacert ca.pem 127.0.0.1 4433
+
+roam has 4 MiB echoed, and goes on from another local port in the middle.
 """
 
 from __future__ import annotations
@@ -11,6 +14,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
+import os
 import sys
 import tempfile
 
@@ -66,6 +70,27 @@ async def send(host: str, port: int, ca: str, text: str) -> None:
         print("as a datagram:", answer.decode(), flush=True)
 
 
+async def roam(host: str, port: int, ca: str) -> None:
+    data = os.urandom(4 << 20)
+
+    async def write(stream: quicpro.Stream) -> None:
+        for i in range(0, len(data), 65536):
+            stream.write(data[i : i + 65536])
+            await stream.drain()
+        stream.write_eof()
+
+    async with quicpro.connect(host, port, alpn=ALPN, cafile=ca, config=CONFIG) as conn:
+        stream = await conn.open_stream()
+        writing = asyncio.create_task(write(stream))
+        before = conn.local
+        received = await stream.readexactly(len(data) // 2)
+        after = await conn.migrate()  # the same connection: neither side loses a byte
+        received += await stream.read()
+        await writing
+        same = "the same" if received == data else "OTHER"
+        print(f"{len(received)} bytes, {same}, from port {before.port}, then {after.port}")
+
+
 async def serve_forever(host: str, port: int, cert: str, key: str) -> None:
     listening = quicpro.listen(
         host, port, serve, alpn=ALPN, certfile=cert, keyfile=key, config=CONFIG
@@ -84,6 +109,7 @@ async def both() -> None:
         )  # fmt: skip
         async with listening as listener:
             await send("127.0.0.1", listener.port, f"{folder}/ca.pem", "hello")
+            await roam("127.0.0.1", listener.port, f"{folder}/ca.pem")
 
 
 def main() -> int:
@@ -93,8 +119,10 @@ def main() -> int:
     server.add_argument("--cert", required=True)
     server.add_argument("--key", required=True)
     client = command.add_parser("send")
-    client.add_argument("--cacert", required=True)
-    for sub in (server, client):
+    roamer = command.add_parser("roam")
+    for sub in (client, roamer):
+        sub.add_argument("--cacert", required=True)
+    for sub in (server, client, roamer):
         sub.add_argument("host")
         sub.add_argument("port", type=int)
     client.add_argument("text")
@@ -102,6 +130,8 @@ def main() -> int:
     try:
         if args.command == "serve":
             asyncio.run(serve_forever(args.host, args.port, args.cert, args.key))
+        elif args.command == "roam":
+            asyncio.run(roam(args.host, args.port, args.cacert))
         elif args.command == "send":
             asyncio.run(send(args.host, args.port, args.cacert, args.text))
         else:

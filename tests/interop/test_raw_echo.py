@@ -129,6 +129,8 @@ def test_both_ends_in_one_program(processes: list[Process]) -> None:
     processes.append(process)
     assert process.wait_for_line(".*")[0] == "hello"
     assert process.wait_for_line(".*")[0] == "as a datagram: hello"
+    moved = process.wait_for_line(r"4194304 bytes, the same, from port (\d+), then (\d+)")
+    assert moved[1] != moved[2]
 
 
 async def with_aioquic_server(certs: Certs, talk: Any) -> None:
@@ -189,6 +191,24 @@ def test_our_streams_to_aioquic(certs: Certs) -> None:
             await sending
 
         await asyncio.gather(*(one(size) for size in (0, 1000, 100_000, 1_500_000)))
+
+    asyncio.run(with_aioquic_server(certs, talk))
+
+
+def test_our_clients_move_away_from_under_aioquic(certs: Certs) -> None:
+    async def talk(conn: quicpro.Connection) -> None:
+        stream = await conn.open_stream()
+        sent = os.urandom(200_000)
+        ports = {conn.local.port}
+        for _ in range(3):
+            stream.write(sent)
+            assert await stream.readexactly(100_000) == sent[:100_000]
+            assert await conn.probe()
+            ports.add((await conn.migrate()).port)
+            assert await stream.readexactly(100_000) == sent[100_000:]
+        assert len(ports) == 4
+        changes = [(await conn.receive_path_event()).change for _ in range(6)]
+        assert changes == ["usable", "moved"] * 3
 
     asyncio.run(with_aioquic_server(certs, talk))
 

@@ -28,6 +28,7 @@ from .errors import (
     InvalidType,
     InvalidValue,
     LimitOverrunError,
+    MigrationError,
     PolicyViolation,
     ProtocolError,
     QuicproError,
@@ -45,6 +46,7 @@ from .errors import (
 
 if TYPE_CHECKING:
     from ._messages import Headers, Response
+    from ._raw_path import PathEvent
     from .aio import AsyncClient
     from .raw import Connection, Listener, Stream, connect, listen
     from .server import Server, serve
@@ -71,6 +73,8 @@ __all__ = [
     "InvalidValue",
     "LimitOverrunError",
     "Listener",
+    "MigrationError",
+    "PathEvent",
     "PathStats",
     "PolicyViolation",
     "ProtocolError",
@@ -104,6 +108,7 @@ _LAZY = {
     "ConnectionStats": "stats",
     "Headers": "_messages",
     "Listener": "raw",
+    "PathEvent": "_raw_path",
     "PathStats": "stats",
     "Response": "_messages",
     "Server": "server",

@@ -11,16 +11,18 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
-from . import _batch, errors
+from . import _batch, _stats, errors
 from ._batch import Batch
 from ._check import check_loop, error
 from ._ffi import ffi, lib
 from ._messages import ConnectionInfo, connection_info, failure_of
+from ._raw_path import Address, PathCore
 from ._raw_stream import WAIT, StreamCore, check_code
 from ._tls import peer_certificates
 from .config import Config
+from .stats import ConnectionStats
 
 __all__ = ["Address", "ConnectionCore", "Core", "client_options", "server_options"]
 
@@ -32,20 +34,9 @@ READABLE: Final = lib.QUICPRO_EVENT_READABLE
 STOPPED: Final = lib.QUICPRO_EVENT_STOPPED
 DATAGRAM: Final = lib.QUICPRO_EVENT_DATAGRAM
 STREAMS: Final = lib.QUICPRO_EVENT_STREAMS
+PATH: Final = lib.QUICPRO_EVENT_PATH
 EARLY: Final = lib.QUICPRO_FLAG_EARLY
 UNI: Final = lib.QUICPRO_FLAG_UNI
-
-
-class Address(NamedTuple):
-    """Host and port of one end."""
-
-    host: str
-    port: int
-
-    @classmethod
-    def of(cls, text: str) -> Address:
-        host, _, port = text.rpartition(":")
-        return cls(host.strip("[]"), int(port or 0))
 
 
 def _protocols(alpn: Sequence[str] | None, config: Config | None) -> Config:
@@ -125,6 +116,7 @@ class ConnectionCore:
         self.datagrams_dropped = 0  #: that came while too many waited to be received
         self._closing = False
         self._info: ConnectionInfo | None = None
+        self._stats: ConnectionStats | None = None
         self._certificates: tuple[bytes, ...] | None = None
         self._accepted: deque[StreamCore] = deque()
         self._datagrams: deque[bytes] = deque()
@@ -134,6 +126,7 @@ class ConnectionCore:
         self.accepting: list[Any] = []
         self.receiving: list[Any] = []
         self.ending: list[Any] = []
+        self.path = PathCore(self)
 
     def __repr__(self) -> str:
         state = "closed" if self.error else "open" if self.established else "connecting"
@@ -154,6 +147,21 @@ class ConnectionCore:
         if self._info is None:
             raise self.error or errors.ConnectionClosed("the connection has ended")
         return self._info
+
+    @property
+    def stats(self) -> ConnectionStats:
+        """What it has counted, and its network paths; the last that were asked for, once it has
+        ended.
+
+        Raises:
+            ConnectionError: it ended before there were any.
+        """
+        now = None if self.error else _stats.of(self._core.loop, self._handle)
+        if now is not None:
+            self._stats = now
+        if self._stats is None:
+            raise self.error or errors.ConnectionClosed("the connection has ended")
+        return self._stats
 
     @property
     def alpn(self) -> str:
@@ -323,6 +331,7 @@ class ConnectionCore:
             self.connecting, *self.opening, self.accepting, self.receiving, self.ending
         ):  # fmt: skip
             self._core.wake(gate)
+        self.path.on_closed()
 
 
 class Core:
@@ -425,7 +434,7 @@ class Core:
         return failure_of(_batch.error_of(head), text, code, remote), _reason(text)
 
     def _on_connection_event(self, kind: int, event: list[int]) -> None:
-        head, handle, stream, _, address, length, stream_id, _ = event
+        head, handle, stream, code, address, length, stream_id, _ = event
         conn = self.conns.get(handle)
         if kind == _batch.CONNECTED:
             if conn is None:
@@ -443,6 +452,8 @@ class Core:
             conn.on_datagram(_batch.body(address, length))
         elif kind == STREAMS:
             self.wake(conn.opening[bool(head >> 16 & UNI)])
+        elif kind == PATH:
+            conn.path.on_event(code, _batch.text(address, length))
         elif kind == _batch.CLOSED:
             del self.conns[handle]
             conn.on_closed(*self._failure(event[:6]))

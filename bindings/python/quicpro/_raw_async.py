@@ -14,6 +14,7 @@ from ._check import check_loop, error
 from ._ffi import ffi, lib
 from ._options import table
 from ._raw import ConnectionCore, Core
+from ._raw_path import Address, PathEvent
 from ._raw_stream import LIMIT, WAIT, StreamCore
 from .config import Config
 from .errors import ConnectionClosed, StreamError
@@ -204,6 +205,55 @@ class Connection(ConnectionCore):
             ConnectionError: the connection has ended.
         """
         return until(self._front, self.receiving, self.poll_datagram)
+
+    async def probe(self, local: str | None = None, port: int = 0) -> bool:
+        """Client: find out whether another network path to the same peer works, without using it
+        (RFC 9000 section 9.1). One at a time: another probe gives the last one up.
+
+        Args:
+            local: an address of this host, of the family in use; None: the one in use.
+            port: 0: any other.
+
+        Returns:
+            Whether it works.
+
+        Raises:
+            MigrationError: not now (the handshake is not confirmed, the peer gave no connection ID
+                to move with yet), or never: `migration="off"`, or the server does not want it.
+            ValueError: no such address or port.
+            OSError: it is not an address of this host, or the port is taken.
+            ConnectionError: the connection has ended.
+        """
+        path = self.path
+        return cast(bool, await until(
+            self._front, path.probing, path.poll_probe, path.probe(local, port)
+        ))  # fmt: skip
+
+    async def migrate(self) -> Address:
+        """Client: move to the path that was probed, as soon as it is known to work; without one, to
+        another port of the address in use (RFC 9000 section 9.2).
+
+        Returns:
+            This side's new address.
+
+        Raises:
+            MigrationError: as of probe(), or that path does not work: the connection stays where
+                it is.
+            ConnectionError: the connection has ended.
+        """
+        path = self.path
+        return cast(Address, await until(
+            self._front, path.probing, path.poll_move, path.migrate()
+        ))  # fmt: skip
+
+    def receive_path_event(self) -> Coroutine[Any, Any, PathEvent]:
+        """The next thing that happens to the connection's network paths, or the oldest of the last
+        64.
+
+        Raises:
+            ConnectionError: the connection has ended.
+        """
+        return until(self._front, self.path.receiving, self.path.poll_event)
 
     def wait_closed(self) -> Coroutine[Any, Any, Exception]:
         """Wait until it has ended; returns why (see `error`)."""

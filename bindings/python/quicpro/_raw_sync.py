@@ -20,8 +20,10 @@ from ._check import check, check_loop
 from ._ffi import ffi, lib
 from ._messages import ConnectionInfo
 from ._raw import ConnectionCore, Core, by_name, check_port, client_options, server_options
+from ._raw_path import Address, PathEvent
 from ._raw_stream import LIMIT, WAIT, StreamCore
 from .config import Config
+from .stats import ConnectionStats
 
 __all__ = ["Connection", "Listener", "RawStream", "connect", "listen"]
 
@@ -325,6 +327,11 @@ class Connection(ConnectionCore):
             return super().info
 
     @property
+    def stats(self) -> ConnectionStats:
+        with self._core.front:
+            return super().stats
+
+    @property
     def peer_certificates(self) -> tuple[bytes, ...]:
         with self._core.front:
             return super().peer_certificates
@@ -364,6 +371,51 @@ class Connection(ConnectionCore):
     def receive_datagram(self) -> bytes:
         """The next datagram."""
         return cast(bytes, self._until(self.poll_datagram))
+
+    def probe(self, local: str | None = None, port: int = 0) -> bool:
+        """Client: find out whether another network path to the same peer works, without using it
+        (RFC 9000 section 9.1). One at a time: another probe gives the last one up.
+
+        Args:
+            local: an address of this host, of the family in use; None: the one in use.
+            port: 0: any other.
+
+        Returns:
+            Whether it works.
+
+        Raises:
+            MigrationError: not now (the handshake is not confirmed, the peer gave no connection ID
+                to move with yet), or never: `migration="off"`, or the server does not want it.
+            ValueError: no such address or port.
+            OSError: it is not an address of this host, or the port is taken.
+            ConnectionError: the connection has ended.
+            TimeoutError: no answer came in time.
+        """
+        with self._core.front:
+            begun = self.path.probe(local, port)
+        return cast(bool, self._until(self.path.poll_probe, begun))
+
+    def migrate(self) -> Address:
+        """Client: move to the path that was probed, as soon as it is known to work; without one, to
+        another port of the address in use (RFC 9000 section 9.2).
+
+        Returns:
+            This side's new address.
+
+        Raises:
+            MigrationError: as of probe(), or that path does not work: the connection stays where
+                it is.
+            ConnectionError: the connection has ended.
+            TimeoutError: it has not moved in time.
+        """
+        with self._core.front:
+            begun = self.path.migrate()
+        return cast(Address, self._until(self.path.poll_move, begun))
+
+    def receive_path_event(self) -> PathEvent:
+        """The next thing that happens to the connection's network paths, or the oldest of the last
+        64."""
+        return cast(PathEvent, self._until(self.path.poll_event))
 
     def close(self, code: int = 0, reason: str = "") -> None:
         with self._core.front:

@@ -152,6 +152,10 @@ class ResponseTimeout(TimeoutError):
     """The response did not come in time."""
 
 
+class MigrationError(QuicproError):
+    """The connection does not move to another network path; it goes on where it is."""
+
+
 class ProtocolError(QuicproError):
     """The peer broke the protocol, or was asked to."""
 

@@ -321,6 +321,14 @@ typedef struct quicpro_path_stats {
 } quicpro_path_stats;
 int quicpro_conn_get_path(quicpro_loop *loop, quicpro_conn conn, size_t index,
                           quicpro_path_stats *path);
+enum quicpro_path_change {
+    QUICPRO_PATH_USABLE = 1,
+    QUICPRO_PATH_UNUSABLE = 2,
+    QUICPRO_PATH_MOVED = 3,
+    QUICPRO_PATH_PEER_MOVED = 4,
+};
+int quicpro_conn_probe(quicpro_loop *loop, quicpro_conn conn, const char *local, unsigned port);
+int quicpro_conn_migrate(quicpro_loop *loop, quicpro_conn conn);
 int quicpro_stream_open(quicpro_loop *loop, quicpro_conn conn, int bidi, void *user,
                         quicpro_stream *ret);
 int64_t quicpro_stream_read(quicpro_loop *loop, quicpro_stream stream, void *buf, size_t cap,
