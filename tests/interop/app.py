@@ -44,6 +44,8 @@ async def pieces(send: Send, size: int) -> None:
 async def echo(receive: Receive, send: Send) -> None:
     """Sends each part of the body as it comes."""
     await start(send, 200)
+    # ASGI lets a server keep the head until there is some body.
+    await send({"type": "http.response.body", "body": b"", "more_body": True})
     while True:
         message = await receive()
         if message["type"] == "http.disconnect":
