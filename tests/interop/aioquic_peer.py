@@ -236,6 +236,10 @@ async def client(
         ) as protocol:
             assert isinstance(protocol, Client)
             yield protocol
+    except ConnectionError as e:
+        if str(e) or not made or made[0].terminated is None:
+            raise
+        raise ConnectionError(str(Terminated(made[0].terminated))) from e  # aioquic's says nothing
     finally:
         for one in made:  # a client that was given up while it connected or closed is still open
             if one._transport is not None:

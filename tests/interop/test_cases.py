@@ -48,7 +48,7 @@ QUICK = {
     "zerortt": ("gtlsclient", "h3_server"),
     "blackhole": ("gtlsclient", "h3_server"),
     "keyupdate": ("aioquic", "quicpro-serve"),
-    "amplificationlimit": ("gtlsclient", "h3_server"),
+    "amplificationlimit": ("aioquic", "h3_server"),
     "ipv6": ("quicpro", "aioquic"),
     "rebind-port": ("gtlsclient", "h3_server"),
     "rebind-addr": ("aioquic", "quicpro-serve"),
@@ -119,7 +119,9 @@ def test_case(case: Case, client: str, server: str, start: Start, tmp_path: Path
             assert answers == expected
     finally:
         packets += link.finish()
-        print(f"over a {link.means} link: {len(packets)} datagrams")
+        print(f"over a {link.means} link: {len(packets)} datagrams, the last of them")
+        for p in packets[-60:]:
+            print(f"{p.at * 1000:10.1f} ms {p.way} {p.size:5} bytes {p.fate} {p.marks}")
     case.judge(Outcome(client, server, setup, running, packets, case.conditions))
     assert running.process.running
 

@@ -66,16 +66,26 @@ static void feed(struct qp_link *link, const struct qp_udp_train *train, uint8_t
 /* "If decryption fails [...], the receiver MAY either discard or buffer the packet for later
  * processing and MUST attempt to process the remaining packets" (section 12.2). The engine drops
  * what is behind a packet that it has no keys for, so it gets them one by one: the packet that
- * closes a connection may come behind one of the handshake, whose keys are gone. */
+ * closes a connection may come behind one of the handshake, whose keys are gone.
+ *
+ * What is behind the last packet is padding, or not for this connection, and nothing to the engine.
+ * Only it counts in what a server may send to an address that is not validated, which is three
+ * times what came in datagrams (section 8.1): so there it gets that too, as zeros, which are no
+ * packet. */
 static void feed_coalesced(struct qp_link *link, const struct qp_udp_train *train, uint8_t *data,
                            size_t len, struct qp_packet *packet)
 {
+    size_t left = qp_packet_same_dcid(data, len, packet);
+    size_t rest = len - left;
+    if (link->state != QP_LINK_HANDSHAKE || !link->endpoint->server)
+        rest = 0;
+    memset(data + left, 0, rest);
     for (;;) {
-        const size_t n = packet->len < len ? packet->len : len;
-        feed(link, train, data, n, n);
+        const size_t n = packet->len < left ? packet->len : left;
+        left -= n;
+        feed(link, train, data, left == 0 ? n + rest : n, n + rest);
         data += n;
-        len -= n;
-        if (len == 0 || !qp_packet_parse(packet, data, len, QP_CID_LEN))
+        if (left == 0 || !qp_packet_parse(packet, data, left, QP_CID_LEN))
             return;
     }
 }
@@ -120,7 +130,7 @@ void qp_port_route(struct qp_port *port, const struct qp_udp_train *train, quicp
             run_start = off;
             run_end = off + len;
         } else {
-            feed_coalesced(link, train, data, qp_packet_same_dcid(data, len, &packet), &packet);
+            feed_coalesced(link, train, data, len, &packet);
         }
     }
     if (run_link != NULL)
