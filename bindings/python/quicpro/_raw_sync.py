@@ -10,7 +10,6 @@ from __future__ import annotations
 import os
 import threading
 import time
-import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import TracebackType
 from typing import Any, cast
@@ -18,6 +17,7 @@ from typing import Any, cast
 from . import errors
 from ._check import check, check_loop
 from ._ffi import ffi, lib
+from ._finalize import finalize
 from ._messages import ConnectionInfo
 from ._raw import ConnectionCore, Core, by_name, check_port, client_options, server_options
 from ._raw_path import Address, PathEvent
@@ -64,9 +64,7 @@ class _Hub:
         self._leader = threading.Lock()  # held by the one that takes events
         self._changed = threading.Condition()
         self._batch = ffi.new("quicpro_batch **")
-        self._finalizer = weakref.finalize(
-            self, _free, self.pid, self.ptr, self._client_ptrs, self.servers
-        )
+        self._finalizer = finalize(self, _free, self.pid, self.ptr, self._client_ptrs, self.servers)
         check(lib.quicpro_thread_collect(self.ptr))
         self._loop = ffi.new("quicpro_loop **")
         check(lib.quicpro_thread_enter(self.ptr, self._loop))

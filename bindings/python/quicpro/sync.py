@@ -17,6 +17,7 @@ from typing import Any
 from . import _batch, _stats, errors
 from ._check import check, check_loop, error
 from ._ffi import ffi, lib
+from ._finalize import finalize
 from ._messages import (
     Body,
     ConnectionInfo,
@@ -58,7 +59,7 @@ class _Engine:
         self.owner = 0  # the thread that has entered it
         self.doomed: list[Any] = []  # clients that whoever leaves it frees
         # Clients must be freed before the thread; both finalizers run at exit, this one last.
-        self._finalizer = weakref.finalize(self, lib.quicpro_thread_free, self.ptr)
+        self._finalizer = finalize(self, lib.quicpro_thread_free, self.ptr)
 
     @classmethod
     def get(cls) -> _Engine:
@@ -308,7 +309,7 @@ class Client:
         with engine as loop:
             check_loop(lib.quicpro_client_new(ret, loop, self._config._struct), loop)
         self._ptr = ret[0]
-        self._finalizer = weakref.finalize(self, _free_client, engine, self._ptr)
+        self._finalizer = finalize(self, _free_client, engine, self._ptr)
 
     def __enter__(self) -> Client:
         return self
