@@ -16,12 +16,13 @@ from pathlib import Path
 # Which folders of libquicpro/src a folder may include from; "engine" is qp_engine.h.
 MAY = {
     "base": {"base"},
+    "metrics": {"metrics"},
     "ticket": {"ticket", "base"},
     "os": {"os", "base"},
     "quic": {"quic", "ticket", "base", "engine"},
     "h3": {"h3", "quic", "base"},
     "client": {"client", "base"},
-    "loop": {"loop", "client", "h3", "quic", "os", "base", "ticket"},
+    "loop": {"loop", "client", "h3", "quic", "os", "base", "ticket", "metrics"},
 }
 # Who may see which headers of others.
 FOREIGN = {

@@ -36,6 +36,7 @@ STATUS = [
     ("Streams and datagrams of a protocol of your own, in C", "tests/c/test_raw.c"),
     ("Sessions resumed; 0-RTT, at most once", "tests/c/test_zero_rtt.c"),
     ("Numbers of every connection and path, in C and Python", "tests/c/test_stats.c"),
+    ("Metrics in memory given, and as Prometheus reads them", "tests/c/test_exposition.c"),
     ("Clients that move, told to or because their address is gone", "tests/c/test_migrate.c"),
     ("Clients that move, in Python", "tests/python/test_raw_path.py"),
     ("A peer that a NAT moves is followed", "tests/c/test_paths.c"),

@@ -44,6 +44,7 @@
 #include <quicpro/event.h>
 #include <quicpro/http.h>
 #include <quicpro/loop.h>
+#include <quicpro/metrics.h>
 #include <quicpro/sans_io.h>
 #include <quicpro/server.h>
 #include <quicpro/stream.h>

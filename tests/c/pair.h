@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "check.h"
+#include "metrics/metrics.h"
 #include "net.h"
 
 enum { PAIR_DEADLINE_S = 60 }; /* only a hang takes this long, or a test in virtual time */
@@ -261,6 +262,11 @@ static inline int pair_request(struct pair *p, const char *method, const char *p
 }
 
 /* Everything ready: handshake done. */
+static inline uint64_t pair_metric(const quicpro_loop *loop, enum qp_metric id)
+{
+    return qp_metrics_get(quicpro_loop_get_metrics(loop), id);
+}
+
 static inline void pair_open(struct pair *p)
 {
     pair_init(p, "localhost");

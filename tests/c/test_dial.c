@@ -112,7 +112,7 @@ static void expect_peer(struct pair *p, struct exchanges *all, struct exchange *
     CHECK(exchange_good(x));
     CHECK_INT(quicpro_conn_get_info(p->client_loop, p->conn, &info), ==, 0);
     CHECK(strncmp(info.peer, peer, strlen(peer)) == 0 && info.peer[strlen(peer)] == ':');
-    CHECK_U64(p->client_loop->connections_made, ==, 1);
+    CHECK_U64(pair_metric(p->client_loop, QP_METRIC_CONNECTIONS_MADE), ==, 1);
     CHECK_INT(p->closed, ==, 0);
 }
 

@@ -233,7 +233,7 @@ static void test_a_sample(void)
     start(&l);
     for (int i = 0; i < 64; i++)
         CHECK_INT(pair_connect(&l.p, "127.0.0.1"), ==, 0);
-    while (l.p.server_loop->connections_made < 64)
+    while (pair_metric(l.p.server_loop, QP_METRIC_CONNECTIONS_MADE) < 64)
         pair_step(&l.p);
     quicpro_loop_flush(l.p.server_loop);
     const int n = files(&l, "_server", NULL);

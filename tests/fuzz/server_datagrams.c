@@ -142,7 +142,10 @@ static void drop_connections(void)
 static struct outcome count(void)
 {
     const quicpro_loop *loop = state.loop;
-    return (struct outcome){loop->connections_made, loop->dropped_in, loop->datagrams_in};
+    const struct qp_metrics *m = loop->metrics;
+    return (struct outcome){qp_metrics_get(m, QP_METRIC_CONNECTIONS_MADE),
+                            qp_metrics_get(m, QP_METRIC_DROPPED),
+                            qp_metrics_get(m, QP_METRIC_UDP_IN)};
 }
 
 static struct outcome feed(const struct datagrams *in, bool train)

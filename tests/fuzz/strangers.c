@@ -190,10 +190,10 @@ static void arrive(const uint8_t *data, size_t len, uint8_t from, quicpro_tstamp
     }
     const struct qp_udp_train train = {
         .data = copy, .len = len, .segment = len, .peer = asked.from, .local = flight_address(443)};
-    const uint64_t made = state.loop->connections_made;
+    const uint64_t made = qp_metrics_get(state.loop->metrics, QP_METRIC_CONNECTIONS_MADE);
     if (len != 0)
         qp_port_route(state.port, &train, now);
-    if (state.loop->connections_made != made) {
+    if (qp_metrics_get(state.loop->metrics, QP_METRIC_CONNECTIONS_MADE) != made) {
         require(asked.answers == 0, "both accepted and answered");
         require(asked.len >= DATAGRAM && asked.dcid_len >= 8, "accepts what begins nothing");
         int64_t index = qp_cid_map_get(&state.loop->cids, asked.dcid, asked.dcid_len);

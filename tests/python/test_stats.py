@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from live import Live
-from quicpro import Client, ConnectionStats, PathStats, _stats
+from quicpro import Client, ConnectionStats, PathStats, Server, _stats
 from quicpro._ffi import ffi
 from quicpro.aio import AsyncClient
 
@@ -77,3 +77,49 @@ def test_nothing_of_a_connection_that_ended(server: Live, certs: Path) -> None:
 def test_no_path_in_use() -> None:
     values = {field.name: 0 for field in fields(ConnectionStats)}
     assert ConnectionStats(**values | {"paths": ()}).path is None
+
+
+def test_metrics_as_prometheus_reads_them(server: Live, certs: Path) -> None:
+    parser = pytest.importorskip("prometheus_client.parser")
+
+    def read(text: str) -> dict[tuple[str, str], float]:
+        found = {}
+        for family in parser.text_string_to_metric_families(text):
+            assert family.documentation and family.type in ("counter", "gauge", "histogram")
+            for sample in family.samples:
+                its = {k: v for k, v in sample.labels.items() if k != "worker"}
+                assert sample.labels.get("worker") == 'a\\b"c\n'
+                key = sample.name, ",".join(its.values())
+                assert key not in found
+                found[key] = sample.value
+        return found
+
+    def metrics() -> dict[tuple[str, str], float]:
+        return read(server.call(lambda: server.server.metrics(worker='a\\b"c\n')))
+
+    before = metrics()
+    with Client(cafile=certs / "ca.pem") as client:
+        assert client.get(server.url("/")).status == 200
+        assert client.get(server.url("/none")).status in (200, 404)
+        during = metrics()
+    assert before.keys() == during.keys()
+    grown = {key: during[key] - before[key] for key in during}
+    assert grown["quicpro_connections", ""] == 1
+    assert grown["quicpro_connections_total", ""] == 1
+    assert grown["quicpro_handshakes_total", "full"] == 1
+    assert grown["quicpro_handshake_seconds_count", ""] == 1
+    assert grown["quicpro_handshake_seconds_bucket", "+Inf"] == 1
+    assert grown["quicpro_streams_total", ""] == 2
+    assert sum(v for (name, _), v in grown.items() if name == "quicpro_http_responses_total") == 2
+    assert grown["quicpro_udp_bytes_total", "in"] > 1200
+
+
+def test_metrics_without_a_server() -> None:
+    text = Server(None).metrics()  # type: ignore[arg-type]
+    assert text.startswith("# HELP quicpro_connections ") and "\nquicpro_" not in text
+
+
+@pytest.mark.parametrize("name", ["", "1a", "a-b", "__name__", "ä"])
+def test_labels_that_cannot_be(name: str) -> None:
+    with pytest.raises(ValueError, match="is no name of a label"):
+        _stats.metrics(None, {name: "x"})

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import fields
 from typing import Any, Final
 
@@ -10,7 +10,7 @@ from ._check import check
 from ._ffi import ffi, lib
 from .stats import ConnectionStats, PathStats
 
-__all__ = ["of", "paths"]
+__all__ = ["metrics", "of", "paths"]
 
 _STATES: Final = ("failed", "unknown", "validating", "mtu unknown", "validated")
 
@@ -68,3 +68,22 @@ def of(loop: Any, conn: int) -> ConnectionStats | None:
         return None
     check(rc)
     return ConnectionStats(**_values(_CONN_ROWS, struct), paths=paths(loop, conn))
+
+
+def _label(name: str, value: str) -> str:
+    if not (name.isascii() and name.isidentifier()) or name.startswith("__"):
+        raise ValueError(f"{name!r} is no name of a label")
+    for char, escaped in (("\\", r"\\"), ('"', r"\""), ("\n", r"\n")):
+        value = value.replace(char, escaped)
+    return f'{name}="{value}"'
+
+
+def metrics(loop: Any, labels: Mapping[str, str]) -> str:
+    """The counters of a loop as text; without one, only their names and what they mean."""
+    text = ffi.new("char[]", ",".join(_label(k, v) for k, v in labels.items()).encode())
+    memory = ffi.NULL if loop is None else lib.quicpro_loop_get_metrics(loop)
+    source = ffi.new("quicpro_metrics_source *", {"memory": memory, "labels": text})
+    size = lib.quicpro_metrics_text(source, 1, ffi.NULL, 0) + 4096  # they may grow meanwhile
+    room = ffi.new("char[]", size)
+    lib.quicpro_metrics_text(source, 1, room, size)
+    return str(ffi.string(room).decode())

@@ -288,6 +288,18 @@ class Server:
         found = (_stats.of(self._driver.ptr, conn) for conn in self._asgi.connections())
         return [stats for stats in found if stats is not None]
 
+    def metrics(self, **labels: str) -> str:
+        """What it has counted since it began, as text in the exposition format of Prometheus
+        ("text/plain; version=0.0.4"); docs/reference/metrics.md explains each name.
+
+        Args:
+            labels: put on every line, such as `worker="3"`.
+
+        Raises:
+            ValueError: a label that Prometheus does not know.
+        """
+        return _stats.metrics(self._driver.ptr if self._driver else None, labels)
+
     def requests(self) -> int:
         """Requests being answered now."""
         return len(self._asgi.requests) if self._asgi else 0

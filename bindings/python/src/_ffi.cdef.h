@@ -321,6 +321,13 @@ typedef struct quicpro_path_stats {
 } quicpro_path_stats;
 int quicpro_conn_get_path(quicpro_loop *loop, quicpro_conn conn, size_t index,
                           quicpro_path_stats *path);
+const void *quicpro_loop_get_metrics(const quicpro_loop *loop);
+typedef struct quicpro_metrics_source {
+    const void *memory;
+    const char *labels;
+} quicpro_metrics_source;
+size_t quicpro_metrics_text(const quicpro_metrics_source *sources, size_t count, char *buf,
+                            size_t cap);
 enum quicpro_path_change {
     QUICPRO_PATH_USABLE = 1,
     QUICPRO_PATH_UNUSABLE = 2,

@@ -84,7 +84,7 @@ int quicpro_client_connect(quicpro_client *client, const char *host, uint16_t po
         qp_link_free(link);
         return r;
     }
-    loop->connections_made++;
+    qp_metrics_add(loop->metrics, QP_METRIC_CONNECTIONS_MADE, 1);
     *ret = link->handle;
     return 0;
 }

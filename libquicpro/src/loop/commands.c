@@ -64,7 +64,10 @@ int quicpro_respond(quicpro_loop *loop, quicpro_stream stream, unsigned status,
     if (body == NULL && len != 0)
         return QUICPRO_EINVAL;
     touch(loop, s);
-    return qp_h3_respond(s, status, fields, field_count, body, len, fin);
+    int r = qp_h3_respond(s, status, fields, field_count, body, len, fin);
+    if (r == 0)
+        qp_count_response(loop, status);
+    return r;
 }
 
 int quicpro_stream_write(quicpro_loop *loop, quicpro_stream stream, const void *data, size_t len,

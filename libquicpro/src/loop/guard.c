@@ -95,7 +95,7 @@ static void answer_reset(struct qp_port *port, const struct qp_udp_train *train,
         !qp_rate_take(&guard->resets, now))
         return;
     qp_random(random, sizeof(random));
-    loop->resets_sent++;
+    qp_metrics_add(loop->metrics, QP_METRIC_RESETS_SENT, 1);
     answer(port, train, out, qp_reset_write(out, received, guard->reset_key, packet->dcid, random));
 }
 
@@ -142,7 +142,7 @@ bool qp_guard_admit(struct qp_port *port, const struct qp_udp_train *train,
         return false;
     *pass = (struct qp_guard_pass){.prefix = 0};
     enum qp_admit verdict = judge(endpoint, train, packet, datagram_len, now, pass);
-    endpoint->loop->admits[verdict]++;
+    qp_count_admit(endpoint->loop, verdict);
     switch (verdict) {
     case QP_ADMIT_ACCEPT:
         /* "The client MUST use the value from the Source Connection ID field of the Retry packet"

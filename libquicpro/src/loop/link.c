@@ -114,6 +114,7 @@ void qp_link_begin(struct qp_link *link, quicpro_tstamp now)
 {
     const struct qp_endpoint *endpoint = link->endpoint;
     link->state = QP_LINK_HANDSHAKE;
+    link->begun_at = now;
     link->endpoint->handshakes++;
     if (endpoint->server) { /* a client's was set when it began to look the host up, and its
                                requests may be waiting in h3 already */
@@ -144,8 +145,9 @@ void qp_link_end(struct qp_link *link, const struct qp_conn_close *close)
         event->data = qp_batch_text(batch, close->text);
         event->len = event->data == NULL ? 0 : strlen(close->text);
     }
+    qp_count_closed(link, close->error);
     if (close->error == QUICPRO_EENGINE)
-        link->loop->panics++;
+        qp_metrics_add(link->loop->metrics, QP_METRIC_PANICS, 1);
     qp_log(&link->loop->log, close->error == 0 ? QUICPRO_LOG_DEBUG : QUICPRO_LOG_INFO,
            "connection closed: %s", close->text);
     qp_endpoint_check_drained(link->endpoint);
@@ -162,7 +164,7 @@ bool qp_link_start_app(struct qp_link *link)
     return true;
 }
 
-static void established(struct qp_link *link)
+static void established(struct qp_link *link, quicpro_tstamp now)
 {
     quicpro_event *event;
     link->state = QP_LINK_OPEN;
@@ -178,6 +180,7 @@ static void established(struct qp_link *link)
         event->user = qp_app_user(link);
     }
     qp_zero_rtt_over(link);
+    qp_count_established(link, now);
 }
 
 void qp_link_close(struct qp_link *link, uint64_t code, const char *reason)
@@ -239,7 +242,7 @@ void qp_link_process(struct qp_link *link, quicpro_tstamp now)
         if (qp_zero_rtt_rejected(link, now))
             return;
         link = qp_dial_won(link);
-        established(link);
+        established(link, now);
         qp_keepalive_begin(link, now);
     }
     if (link->state == QP_LINK_HANDSHAKE)
@@ -327,7 +330,7 @@ static void check_usage(struct qp_link *link)
         return;
     if (usage == QP_USAGE_SPENT && !link->keys_spent) {
         link->keys_spent = true;
-        link->loop->keys_spent++;
+        qp_metrics_add(link->loop->metrics, QP_METRIC_KEYS_SPENT, 1);
         qp_conn_fail(&link->conn, false, AEAD_LIMIT_REACHED, "packets sent with one key");
     } else {
         qp_app_retire(link);

@@ -59,6 +59,7 @@ int qp_loop_make(quicpro_loop **ret, const quicpro_config *config)
         free(loop);
         return r;
     }
+    qp_count_init(loop);
     qp_random(key, sizeof(key));
     qp_random(&loop->cid_layout.k, 1);
     loop->resolver = &qp_resolver_system;
@@ -212,6 +213,7 @@ int quicpro_loop_flush(quicpro_loop *loop)
             }
             link = next;
         }
+        qp_count_publish(loop);
     }
     if (qp_batch_count(&loop->batch) != 0)
         loop->again = true;
@@ -231,7 +233,7 @@ static int spin(quicpro_loop *loop, quicpro_tstamp *timeout)
     const quicpro_tstamp start = qp_clock_now(), span = *timeout < most ? *timeout : most;
     for (quicpro_tstamp now = start; now - start < span; now = qp_clock_now()) {
         int r = loop->udp->wait(loop->poller, 0);
-        loop->spins += r > 0;
+        qp_metrics_add(loop->metrics, QP_METRIC_SPINS, r > 0);
         if (r != 0)
             return r;
     }
@@ -256,7 +258,7 @@ int quicpro_loop_wait(quicpro_loop *loop, quicpro_tstamp timeout)
     if (r == 0)
         r = loop->udp->wait(loop->poller, timeout);
     if (r > 0)
-        loop->wakeups++;
+        qp_metrics_add(loop->metrics, QP_METRIC_WAKEUPS, 1);
     return loop->again && r == 0 ? 1 : r;
 }
 
@@ -333,53 +335,4 @@ void quicpro_loop_set_qlog(quicpro_loop *loop, quicpro_qlog_fn *fn, void *user)
 const char *quicpro_loop_error(const quicpro_loop *loop)
 {
     return loop->error;
-}
-
-int quicpro_loop_get_stats(const quicpro_loop *loop, quicpro_loop_stats *stats)
-{
-    if (loop == NULL || stats == NULL || stats->size < sizeof(*stats))
-        return QUICPRO_EINVAL;
-    const struct qp_udp_counts *counts = loop->udp->counts(loop->poller);
-    const size_t size = stats->size;
-    uint64_t open = 0, busy_poll = QUICPRO_BUSY_POLL_OFF;
-    for (const struct qp_endpoint *e = loop->endpoints; e != NULL; e = e->next) {
-        open += e->open;
-        for (const struct qp_port *port = e->ports; port != NULL; port = port->next)
-            if (qp_port_busy_poll(port) > busy_poll)
-                busy_poll = qp_port_busy_poll(port);
-    }
-    *stats = (quicpro_loop_stats){
-        .size = size,
-        .wakeups = loop->wakeups,
-        .datagrams_in = loop->datagrams_in,
-        .datagrams_out = loop->datagrams_out,
-        .bytes_in = loop->bytes_in,
-        .bytes_out = loop->bytes_out,
-        .syscalls_in = counts->syscalls_in,
-        .syscalls_out = counts->syscalls_out,
-        .dropped_in = loop->dropped_in,
-        .send_blocked = loop->send_blocked,
-        .connections = open,
-        .connections_made = loop->connections_made,
-        .streams = loop->streams.used + loop->raw_streams.used,
-        .streams_made = loop->streams.made + loop->raw_streams.made,
-        .panics = loop->panics,
-        .versions_sent = loop->admits[QP_ADMIT_VERSION],
-        .retries_sent = loop->admits[QP_ADMIT_RETRY],
-        .tokens_refused = loop->admits[QP_ADMIT_TOKEN],
-        .resets_sent = loop->resets_sent,
-        .refused_source = loop->admits[QP_ADMIT_NO_SOURCE],
-        .refused_packet = loop->admits[QP_ADMIT_NO_PACKET],
-        .refused_full = loop->admits[QP_ADMIT_NO_ROOM],
-        .refused_handshakes = loop->admits[QP_ADMIT_NO_HANDSHAKE],
-        .refused_prefix = loop->admits[QP_ADMIT_NO_NEIGHBOURS],
-        .keys_spent = loop->keys_spent,
-        .send_refused = loop->send_refused + counts->too_large,
-        .spins = loop->spins,
-        .busy_poll = busy_poll,
-        .datagrams_refused = loop->datagrams_refused,
-        .qlog_files = loop->qlog_files,
-        .qlog_failed = loop->qlog_failed,
-    };
-    return 0;
 }

@@ -20,12 +20,14 @@
 #include "base/slab.h"
 #include "h3/session.h"
 #include "loop/app.h"
+#include "loop/count.h"
 #include "loop/detached.h"
 #include "loop/dial.h"
 #include "loop/guard.h"
 #include "loop/migrate.h"
 #include "loop/resume.h"
 #include "loop/trace.h"
+#include "metrics/metrics.h"
 #include "os/addr.h"
 #include "os/fork.h"
 #include "os/resolve.h"
@@ -96,7 +98,7 @@ struct qp_link {
         struct qp_raw raw;
     };
     struct qp_timer timer;
-    quicpro_tstamp handshake_until;
+    quicpro_tstamp begun_at, handshake_until;
     struct qp_link *next_dirty;
     bool dirty, fed, handshake_expired; /* fed: got datagrams since it was processed */
     uint8_t odcid_len; /* server: the DCID of the client's first flight, until established */
@@ -169,11 +171,9 @@ struct quicpro_loop {
     quicpro_qlog_fn *qlog_fn; /* NULL: none */
     void *qlog_user;
     char error[256];
-    uint64_t wakeups, datagrams_in, datagrams_out, bytes_in, bytes_out, dropped_in, send_blocked;
-    uint64_t connections_made, panics, resets_sent, keys_spent, send_refused, spins;
-    uint64_t datagrams_refused, qlog_files, qlog_failed;
     size_t qlogs_open;
-    uint64_t admits[QP_ADMIT_KINDS]; /* datagrams of strangers, by what was done with them */
+    struct qp_metrics *metrics; /* own_metrics, or the application's memory */
+    struct qp_metrics own_metrics;
 };
 
 enum { QP_OUT_BYTES = 65536 };

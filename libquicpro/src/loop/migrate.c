@@ -82,8 +82,15 @@ static int open_other(struct qp_link *link, const struct qp_addr *local)
 
 static void tell(struct qp_link *link, enum quicpro_path_change change, const struct qp_addr *addr)
 {
+    static const enum qp_metric metric[] = {
+        [QUICPRO_PATH_UNUSABLE] = QP_METRIC_PATHS_UNUSABLE,
+        [QUICPRO_PATH_MOVED] = QP_METRIC_PATHS_MOVED,
+        [QUICPRO_PATH_PEER_MOVED] = QP_METRIC_PATHS_PEER_MOVED,
+    };
     struct qp_batch *batch = &link->loop->batch;
     char text[64];
+    if (change != QUICPRO_PATH_USABLE)
+        qp_metrics_add(link->loop->metrics, metric[change], 1);
     quicpro_event *event = qp_batch_add(batch, QUICPRO_EVENT_PATH);
     if (event == NULL)
         return;

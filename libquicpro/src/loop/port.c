@@ -93,17 +93,17 @@ bool qp_port_send(struct qp_port *port, const struct qp_addr *local, const struc
     int64_t n = loop->udp->send(loop->poller, &port->socket, local, peer, data, len, segment);
     if (n < 0) {
         /* This train is lost, as on the wire; loss recovery or the idle timeout see to the rest. */
-        loop->send_refused += (len + segment - 1) / segment;
+        qp_metrics_add(loop->metrics, QP_METRIC_SEND_REFUSED, (len + segment - 1) / segment);
         if (port->link != NULL && port == port->link->port)
             port->link->send_error = (int)n;
         qp_log(&loop->log, QUICPRO_LOG_DEBUG, "send: %s", quicpro_strerror((int)n));
         return true;
     }
-    loop->bytes_out += (uint64_t)n;
-    loop->datagrams_out += ((uint64_t)n + segment - 1) / segment;
+    qp_metrics_add(loop->metrics, QP_METRIC_BYTES_OUT, (uint64_t)n);
+    qp_metrics_add(loop->metrics, QP_METRIC_UDP_OUT, ((uint64_t)n + segment - 1) / segment);
     if ((size_t)n == len)
         return true;
-    loop->send_blocked++;
+    qp_metrics_add(loop->metrics, QP_METRIC_SEND_BLOCKED, 1);
     return keep(port, local, peer, data + n, len - (size_t)n, segment);
 }
 

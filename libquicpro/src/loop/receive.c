@@ -48,7 +48,7 @@ static struct qp_link *accept_link(struct qp_port *port, const struct qp_udp_tra
     else
         qp_trace_begin(link, packet->dcid, packet->dcid_len);
     qp_link_begin(link, now);
-    endpoint->loop->connections_made++;
+    qp_metrics_add(endpoint->loop->metrics, QP_METRIC_CONNECTIONS_MADE, 1);
     return link;
 }
 
@@ -101,7 +101,7 @@ void qp_port_route(struct qp_port *port, const struct qp_udp_train *train, quicp
         uint8_t *data = train->data + off;
         size_t len = train->len - off < step ? train->len - off : step;
         struct qp_packet packet;
-        loop->datagrams_in++;
+        qp_metrics_add(loop->metrics, QP_METRIC_UDP_IN, 1);
         if (run_link != NULL && (data[0] & 0x80) == 0 && len > QP_CID_LEN &&
             memcmp(data + 1, run_link->conn.scid, QP_CID_LEN) == 0) {
             run_end = off + len;
@@ -111,7 +111,7 @@ void qp_port_route(struct qp_port *port, const struct qp_udp_train *train, quicp
             feed(run_link, train, train->data + run_start, run_end - run_start, step);
         run_link = NULL;
         if (!qp_packet_parse(&packet, data, len, QP_CID_LEN)) {
-            loop->dropped_in++;
+            qp_metrics_add(loop->metrics, QP_METRIC_DROPPED, 1);
             continue;
         }
         struct qp_link *link = find_link(loop, &packet);
@@ -122,7 +122,7 @@ void qp_port_route(struct qp_port *port, const struct qp_udp_train *train, quicp
         if (link == NULL && qp_guard_admit(port, train, &packet, len, now, &pass))
             link = accept_link(port, train, &packet, &pass, now);
         if (link == NULL) {
-            loop->dropped_in++;
+            qp_metrics_add(loop->metrics, QP_METRIC_DROPPED, 1);
             continue;
         }
         if (packet.type == QP_PACKET_SHORT) {
@@ -140,9 +140,9 @@ void qp_port_route(struct qp_port *port, const struct qp_udp_train *train, quicp
 void qp_port_take(struct qp_port *port, const struct qp_udp_train *train, quicpro_tstamp now)
 {
     struct quicpro_loop *loop = port->endpoint->loop;
-    loop->bytes_in += train->len;
+    qp_metrics_add(loop->metrics, QP_METRIC_BYTES_IN, train->len);
     if (train->len == 0)
-        loop->dropped_in++;
+        qp_metrics_add(loop->metrics, QP_METRIC_DROPPED, 1);
     qp_port_route(port, train, now);
 }
 

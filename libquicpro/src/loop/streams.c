@@ -72,7 +72,7 @@ int quicpro_datagram_send(quicpro_loop *loop, quicpro_conn conn, const void *dat
         return r;
     qp_link_mark_dirty(link);
     r = qp_raw_datagram_send(&link->raw, data, len);
-    loop->datagrams_refused += r == QUICPRO_EAGAIN;
+    qp_metrics_add(loop->metrics, QP_METRIC_FRAMES_REFUSED, r == QUICPRO_EAGAIN);
     return r;
 }
 

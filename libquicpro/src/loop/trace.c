@@ -56,7 +56,7 @@ void qp_tracing_done(struct qp_endpoint *endpoint)
 static void fail(struct trace *trace, const char *what, const char *name, int error)
 {
     struct qp_endpoint *endpoint = trace->endpoint;
-    endpoint->loop->qlog_failed++;
+    qp_metrics_add(endpoint->loop->metrics, QP_METRIC_QLOG_FAILED, 1);
     if (!endpoint->tracing.warned)
         qp_log(&endpoint->loop->log, QUICPRO_LOG_WARNING,
                "qlog: cannot %s %s/%s: %s (connections go on; this is said once)", what,
@@ -102,7 +102,7 @@ static void write_file(struct trace *trace)
         }
         trace->fd = fd;
         endpoint->loop->qlogs_open++;
-        endpoint->loop->qlog_files++;
+        qp_metrics_add(endpoint->loop->metrics, QP_METRIC_QLOG_FILES, 1);
         endpoint->tracing.files++;
     }
     const int r = qp_file_write(trace->fd, trace->qlog.out.data, trace->qlog.out.len);
@@ -170,7 +170,7 @@ void qp_trace_begin(struct qp_link *link, const uint8_t *odcid, size_t odcid_len
     };
     struct trace *trace = calloc(1, sizeof(*trace));
     if (trace == NULL || qp_qlog_init(&trace->qlog, &args) < 0) {
-        link->loop->qlog_failed++;
+        qp_metrics_add(link->loop->metrics, QP_METRIC_QLOG_FAILED, 1);
         free(trace);
         return;
     }
