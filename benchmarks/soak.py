@@ -3,7 +3,7 @@
 
     benchmarks/soak.py [--quick | --smoke] [--check] [--json FILE] [FIGURE...]
 
-The figure is the slope of a line through the server's RSS, behind the first fifth of the load, in
+The figure is the slope of a line through the server's RSS, behind the first half of the load, in
 which pools and caches fill. A leak of one byte for each connection is 1 MiB for each million.
 
 connections     100,000 connections of a request each, 100 open at a time and all of them closed
@@ -91,8 +91,8 @@ def streams(bench: Bench, server: Server, total: int) -> Samples:
 
 
 def slope(samples: Samples) -> float:
-    """MiB for each million, behind the first fifth."""
-    rest = samples[len(samples) // 5 :]
+    """MiB for each million, behind the first half."""
+    rest = samples[len(samples) // 2 :]
     return statistics.linear_regression(*zip(*rest, strict=True)).slope * MILLION
 
 
@@ -120,7 +120,7 @@ def main() -> int:
             except BenchError as e:
                 print(f"soak.py: {name}: {e}", file=sys.stderr)
                 return 1
-            first, last = samples[len(samples) // 5][1], samples[-1][1]
+            first, last = samples[len(samples) // 2][1], samples[-1][1]
             print(f"{name}: {total // part}, {first:.2f} MiB then {last:.2f} MiB", flush=True)
             value = slope(samples) if len(samples) > 4 else last - first
             b.add(

@@ -398,6 +398,7 @@ def bench(s: Suite) -> None:
     for script in sorted((ROOT / "benchmarks").glob("[a-z]*.py")):
         if "--smoke" in script.read_text():
             s.check(script.name, BIN / "python", script, "--smoke", timeout=120)
+    s.pytest("benchmarks/micro", "--benchmark-disable")
 
 
 def demo(s: Suite) -> None:
