@@ -191,6 +191,40 @@ static void test_a_path_that_does_not_work(void)
     exchange_close(&p);
 }
 
+/* What the client gets on another port at first is lost, although what it sends there arrives. */
+static bool deaf(struct net *net, bool to_server, quicpro_train *train, quicpro_tstamp *delay)
+{
+    struct {
+        in_port_t first;
+        unsigned lost;
+    } *state = net->data;
+    const in_port_t port = to_server ? train->peer.in.sin_port : train->local.in.sin_port;
+    (void)delay;
+    if (state->first == 0)
+        state->first = port;
+    return to_server || port == state->first || state->lost++ != 0;
+}
+
+static void test_an_answer_to_a_probe_that_is_lost(void)
+{
+    struct {
+        in_port_t first;
+        unsigned lost;
+    } state = {0};
+    struct net net = {
+        .now = 1, .delay = 10 * QUICPRO_MILLISECOND, .on_datagram = deaf, .data = &state};
+    struct pair p;
+    struct exchanges all;
+    open_at(&p, &all, &net, "127.0.0.1");
+    CHECK_INT(quicpro_conn_migrate(p.client_loop, p.conn), ==, 0);
+    const quicpro_tstamp begin_at = net.now;
+    CHECK(until(&p, &client_saw, QUICPRO_PATH_MOVED, 1));
+    CHECK_U64(state.lost, >, 1);
+    CHECK_U64(net.now - begin_at, <, 2 * QUICPRO_SECOND);
+    exchange_once(&p, &all, 10000);
+    exchange_close(&p);
+}
+
 /* The first quarter of a download. */
 static void begin(struct pair *p, struct exchange *x, size_t bytes)
 {
@@ -254,7 +288,8 @@ int main(void)
     static const struct check_test tests[] = {
         TEST(test_a_client_moves_when_told),  TEST(test_a_probe_only_tells),
         TEST(test_what_is_refused),           TEST(test_not_before_the_handshake_is_confirmed),
-        TEST(test_a_path_that_does_not_work), TEST(test_an_address_that_goes),
+        TEST(test_a_path_that_does_not_work), TEST(test_an_answer_to_a_probe_that_is_lost),
+        TEST(test_an_address_that_goes),
     };
     return RUN(tests);
 }

@@ -127,10 +127,10 @@ struct qp_link {
     /* Client, of loop/migrate.c: the socket of a path besides the one in use. */
     struct qp_port *other;
     enum qp_other other_is;
-    bool move_wanted;             /* as soon as it is known to work */
-    quicpro_tstamp probe_until;   /* while it is probed */
-    int send_error;               /* -errno of the path in use since the last flush */
-    quicpro_tstamp move_again_at; /* not before it */
+    bool move_wanted;                           /* as soon as it is known to work */
+    quicpro_tstamp probe_until, probe_again_at; /* while it is probed */
+    int send_error;                             /* -errno of the path in use since the last flush */
+    quicpro_tstamp move_again_at;               /* not before it */
 };
 
 /* Where a client's link wants to go. */

@@ -14,6 +14,7 @@ enum {
      * in use if that is slower (RFC 9000 section 8.2.4; RFC 9002 section 6.2.2: 999 ms). */
     PROBE_MS = 3 * 999,
     PROBE_ROUND_TRIPS = 9,
+    PROBES = 3, /* the engine repeats a challenge that was lost, but not one whose answer was */
 };
 
 /* With this peer, and now. 0; QUICPRO_ESTATE and why in quicpro_loop_error() */
@@ -76,7 +77,9 @@ static int open_other(struct qp_link *link, const struct qp_addr *local)
     }
     link->other = port;
     link->other_is = QP_OTHER_PROBED;
-    link->probe_until = loop->now + patience(link);
+    const quicpro_tstamp span = patience(link);
+    link->probe_until = loop->now + span;
+    link->probe_again_at = loop->now + span / PROBES;
     return 0;
 }
 
@@ -192,13 +195,24 @@ static void probe_failed(struct qp_link *link)
 
 quicpro_tstamp qp_migrate_due(const struct qp_link *link)
 {
-    return link->other_is == QP_OTHER_PROBED ? link->probe_until : QUICPRO_FOREVER;
+    if (link->other_is != QP_OTHER_PROBED)
+        return QUICPRO_FOREVER;
+    return link->probe_again_at < link->probe_until ? link->probe_again_at : link->probe_until;
 }
 
 void qp_migrate_on_timer(struct qp_link *link, quicpro_tstamp now)
 {
-    if (qp_migrate_due(link) <= now)
+    if (qp_migrate_due(link) > now)
+        return;
+    if (link->probe_until <= now) {
         probe_failed(link);
+        return;
+    }
+    link->probe_again_at += patience(link) / PROBES;
+    if (link->probe_again_at <= now)
+        link->probe_again_at = QUICPRO_FOREVER;
+    link->conn.engine->probe_path(link->conn.impl, &link->other->socket.local.sa, &link->peer.sa);
+    qp_link_mark_dirty(link);
 }
 
 void qp_migrate_event(struct qp_link *link, int type, const struct qp_addr *local)
