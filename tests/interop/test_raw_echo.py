@@ -240,9 +240,9 @@ def test_ten_thousand_streams_leave_nothing(
     running = Running("raw_echo", processes[-1], port, certs)
     with h.client(port, certs.ca, alpn=("echo",), max_data=1 << 30, max_datagram_size=1350) as peer:
         peer.handshake()
-        assert flood(h, peer, kind, 0, 1000) == 1000
+        assert flood(h, peer, kind, 0, 5000) == 5000
         before = resident(running)
-        assert flood(h, peer, kind, 1000, 10_000) == 10_000
+        assert flood(h, peer, kind, 5000, 10_000) == 10_000
         peer.quic.send_ping(7)
         assert peer.until(lambda: peer.pong(7))
         print(f"{(resident(running) - before) / MIB:.2f} MiB more")

@@ -299,7 +299,7 @@ class Hub:
             self.driver.ptr,
             config,
             self.connection_class,
-            self.driver.schedule_flush,
+            self.changed,
             self.wake,
         )
         self.core.front = self
@@ -322,15 +322,21 @@ class Hub:
         out, or if somebody has taken it, the next one is woken."""
         raise NotImplementedError
 
-    @staticmethod
-    def wake(gate: list[Any]) -> None:
+    def wake(self, gate: list[Any]) -> None:
         """Resume the first that waits in a gate."""
         raise NotImplementedError
 
-    def on_batch(self, raw: Any) -> None:
+    def changed(self) -> None:
+        """Have what was written flushed."""
+        if self.driver is not None:
+            self.driver.schedule_flush()
+
+    def on_batch(self, raw: Any) -> object:
+        """Take a batch in. True: what came of it can be sent at once."""
         self.core.feed(raw)
         if self._shared and not self.core.conns:
             self.soon(self.free_if_idle)
+        return False
 
     def free_if_idle(self) -> None:
         if not self.core.conns:

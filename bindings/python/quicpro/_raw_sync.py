@@ -63,6 +63,7 @@ class _Hub:
         self.servers: list[Any] = []
         self._leader = threading.Lock()  # held by the one that takes events
         self._changed = threading.Condition()
+        self._followers = 0  # who waits for the one that does
         self._batch = ffi.new("quicpro_batch **")
         self._finalizer = finalize(self, _free, self.pid, self.ptr, self._client_ptrs, self.servers)
         check(lib.quicpro_thread_collect(self.ptr))
@@ -104,52 +105,67 @@ class _Hub:
         Raises:
             TimeoutError: it did not in time.
         """
+        check(lib.quicpro_thread_enter(self.ptr, self._loop))
+        try:
+            got = poll(*args)
+            seen = self.generation
+        finally:
+            lib.quicpro_thread_leave_later(self.ptr)
+        if got is not WAIT:
+            return got
         deadline = None if timeout is None else time.monotonic() + timeout
-        looked = False
+        rest = _SLICE if timeout is None else timeout
         while True:
-            check(lib.quicpro_thread_enter(self.ptr, self._loop))
-            try:
-                got = poll(*args)
-                seen = self.generation
-            finally:
-                lib.quicpro_thread_leave_later(self.ptr)
+            got, seen = self._wait(seen, max(0.0, min(rest, _SLICE)), poll, args)
             if got is not WAIT:
                 return got
-            rest = _SLICE if deadline is None else deadline - time.monotonic()
-            if looked and rest <= 0:
+            if deadline is not None and (rest := deadline - time.monotonic()) <= 0:
                 raise errors.TimeoutError(f"nothing came in {timeout:g} s")
-            looked = True
-            self._take(seen, max(0.0, min(rest, _SLICE)))
 
-    def _take(self, seen: int, seconds: float) -> None:
-        """Take events in, or wait until somebody else did."""
+    def _wait(
+        self, seen: int, seconds: float, poll: Callable[..., Any], args: tuple[Any, ...]
+    ) -> tuple[Any, int]:
+        """Take events in, or wait until somebody else did since `seen`; then poll once more. What
+        that said, and what it has seen."""
         if not self._leader.acquire(blocking=False):
             with self._changed:
-                self._changed.wait_for(
-                    lambda: self.generation != seen or not self._leader.locked(), seconds
-                )
-            return
+                self._followers += 1
+                try:
+                    self._changed.wait_for(
+                        lambda: self.generation != seen or not self._leader.locked(), seconds
+                    )
+                finally:
+                    self._followers -= 1
+            return self._poll(None, poll, args)
         try:
             if self.generation != seen:
-                return
+                return self._poll(None, poll, args)
             rc = lib.quicpro_thread_wait(self.ptr, 0, round(seconds * 1e9), self._batch)
             if rc == lib.QUICPRO_ETIMEDOUT:
-                return
+                return WAIT, seen
             check(rc)
             batch = self._batch[0]
             try:
-                check(lib.quicpro_thread_enter(self.ptr, self._loop))
-                try:
-                    self.core.feed(batch)
-                    self.generation += 1
-                finally:
-                    lib.quicpro_thread_leave_later(self.ptr)
+                return self._poll(batch, poll, args)
             finally:
                 lib.quicpro_thread_batch_free(batch)
         finally:
             self._leader.release()
-            with self._changed:
-                self._changed.notify_all()
+            # Who counts itself in behind this line finds that nobody leads, and does not wait.
+            if self._followers:
+                with self._changed:
+                    self._changed.notify_all()
+
+    def _poll(self, batch: Any, poll: Callable[..., Any], args: tuple[Any, ...]) -> tuple[Any, int]:
+        """Take a batch in, if there is one, and poll."""
+        check(lib.quicpro_thread_enter(self.ptr, self._loop))
+        try:
+            if batch is not None:
+                self.core.feed(batch)
+                self.generation += 1
+            return poll(*args), self.generation
+        finally:
+            lib.quicpro_thread_leave_later(self.ptr)
 
     def free(self) -> None:
         """End a listener's loop."""

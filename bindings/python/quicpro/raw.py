@@ -24,6 +24,7 @@ from ._raw_async import Connection as _Connection
 from ._raw_async import Handler, Hub, Opening, answer, open_connection, shared_hub
 from ._raw_async import Listener as _Listener
 from ._raw_async import Stream as _Stream
+from ._waiter import Waiter, resume_all
 from .config import Config
 
 __all__ = ["Connection", "Listener", "Stream", "connect", "listen"]
@@ -55,6 +56,9 @@ class _Hub(Hub):
     """On asyncio."""
 
     connection_class = Connection
+    _woken: list[Waiter] | None = None  # by the batch that is being taken in
+    _resuming = False
+    _written = False
 
     def new_driver(self, config: Config) -> LoopDriver:
         self.loop = asyncio.get_running_loop()
@@ -66,24 +70,48 @@ class _Hub(Hub):
     def soon(self, what: Callable[[], None]) -> None:
         self.loop.call_soon(what)
 
-    async def sleep(self, gate: list[Any], first: bool) -> None:
-        future = self.loop.create_future()
-        gate.insert(0 if first else len(gate), future)
+    def on_batch(self, raw: Any) -> bool:
+        """Take it in, then run the tasks that it woke. True: they wrote something."""
+        woken: list[Waiter] = []
+        self._woken = woken
         try:
-            await future
+            super().on_batch(raw)
+        finally:
+            self._woken = None
+            self._resuming = True
+            self._written = False
+            try:
+                resume_all(woken)
+            finally:
+                self._resuming = False
+        return self._written
+
+    def changed(self) -> None:
+        if self._resuming:
+            self._written = True
+        elif self.driver is not None:
+            self.driver.schedule_flush()
+
+    async def sleep(self, gate: list[Any], first: bool) -> None:
+        waiter = Waiter(self.loop)
+        gate.insert(0 if first else len(gate), waiter)
+        try:
+            await waiter
         except BaseException:
-            if future in gate:
-                gate.remove(future)
+            if waiter in gate:
+                gate.remove(waiter)
             else:
                 self.wake(gate)
             raise
 
-    @staticmethod
-    def wake(gate: list[Any]) -> None:
+    def wake(self, gate: list[Any]) -> None:
         while gate:
-            future = gate.pop(0)
-            if not future.done():
-                future.set_result(None)
+            waiter = gate.pop(0)
+            if waiter.finish():
+                if self._woken is not None:
+                    self._woken.append(waiter)
+                else:
+                    waiter.resume_soon()
                 return
 
 

@@ -43,7 +43,7 @@ _FOREVER = 0xFFFFFFFFFFFFFFFF
 class _Driver:
     """A loop of the library that two system tasks of trio run: one watches, one flushes."""
 
-    def __init__(self, config: Config, on_batch: Callable[[Any], None], over: Any) -> None:
+    def __init__(self, config: Config, on_batch: Callable[[Any], object], over: Any) -> None:
         ret = ffi.new("quicpro_loop **")
         check(lib.quicpro_loop_new(ret, config._struct))
         self.ptr = ret[0]
@@ -170,8 +170,7 @@ class _Hub(Hub):
 
         await trio.lowlevel.wait_task_rescheduled(abort)
 
-    @staticmethod
-    def wake(gate: list[Any]) -> None:
+    def wake(self, gate: list[Any]) -> None:
         if gate:
             trio.lowlevel.reschedule(gate.pop(0))
 
