@@ -60,6 +60,7 @@ struct quicpro_thread {
     bool guest; /* drives the loop itself, which spares two switches of threads, */
     quicpro_tstamp lease;       /* and the thread stays away until then, */
     bool asleep;                /* or until it is called back */
+    bool polling;               /* waits for descriptors, or is on its way back */
     struct watched guest_watch; /* the guest's */
     atomic_uint wanted;         /* callers that want the lock: the thread lets them in first */
 };
@@ -283,6 +284,7 @@ static void *drive(void *arg)
         if (!watch(&w, t->loop))
             timeout = timeout == 0 ? 0 : 1;
         t->watched = w.version;
+        t->polling = true;
         const quicpro_tstamp spin = t->loop->options.spin_us * QUICPRO_MICROSECOND;
         pthread_mutex_unlock(&t->lock);
         if (spin == 0 || !spun(t, &w, timeout, spin))
@@ -290,6 +292,7 @@ static void *drive(void *arg)
         while (atomic_load(&t->wanted) != 0)
             sched_yield();
         pthread_mutex_lock(&t->lock);
+        t->polling = false;
         if (!t->guest && run(t) > 0)
             pthread_cond_broadcast(&t->changed);
     }
@@ -480,8 +483,8 @@ static void drive_as_guest(quicpro_thread *t, int timeout)
 {
     struct watched *w = &t->guest_watch;
     t->guest = true;
-    if (t->lease == 0 || quicpro_now() >= t->lease)
-        quicpro_loop_wake(t->loop); /* the thread may wait as well, and is to stay away */
+    if (t->polling)
+        quicpro_loop_wake(t->loop); /* the thread waits as well, and is to stay away */
     quicpro_loop_flush(t->loop);
     tell_ended(t);
     int most = patience(t->loop);
@@ -496,6 +499,10 @@ static void drive_as_guest(quicpro_thread *t, int timeout)
     pthread_mutex_lock(&t->lock);
     if (run(t) > 0 && t->waiting > 1)
         pthread_cond_broadcast(&t->changed);
+    /* The run took the wake-up, which the thread may not have seen: a poll() that finds nothing any
+     * more sleeps on. Who would flush when the lease is over? */
+    if (t->polling)
+        quicpro_loop_wake(t->loop);
     t->guest = false;
     t->lease = quicpro_now() + LEASE;
     if (t->asleep)
