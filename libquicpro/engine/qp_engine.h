@@ -232,6 +232,8 @@ int qp_engine_migrate(qp_engine_conn *conn, const struct sockaddr *local,
  * none such, or it is in use; EENGINE */
 int qp_engine_leave_path(qp_engine_conn *conn, const struct sockaddr *local,
                          const struct sockaddr *peer);
+/* Whether the peer has acknowledged all that was sent, and no stream has more for it here. */
+int qp_engine_all_acked(const qp_engine_conn *conn);
 /* Connection IDs that the peer still lets us issue. */
 size_t qp_engine_scids_left(const qp_engine_conn *conn);
 /* Issues one (NEW_CONNECTION_ID). token: 16 bytes. 0; EAGAIN; EINVAL; EENGINE */

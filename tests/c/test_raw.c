@@ -277,6 +277,53 @@ static void test_nothing_is_taken_after_a_close(void)
     pair_done(&rp.p);
 }
 
+/* The peer has all of it before it hears of the end, whatever is lost on the way. */
+static void test_a_connection_is_finished(void)
+{
+    enum { BYTES = 60000 };
+    static struct raw_pair rp;
+    static uint8_t data[BYTES];
+    struct net net = {.now = 1, .delay = 10 * QUICPRO_MILLISECOND, .seed = 7};
+    raw_open_on(&rp, &net, NULL, 0);
+    net.loss = 200;
+    memset(data, 'a', sizeof(data));
+    quicpro_stream stream = raw_send(&rp, false, 1, data, BYTES, 0); /* and without an end */
+    CHECK_INT(quicpro_conn_finish(rp.p.client_loop, rp.p.conn, 3, "done"), ==, 0);
+    CHECK_INT(quicpro_conn_finish(rp.p.client_loop, rp.p.conn, 4, "twice"), ==, 0);
+    CHECK_INT(quicpro_stream_write(rp.p.client_loop, stream, "x", 1, 0), ==, QUICPRO_ESTALE);
+    raw_until(&rp, true, QUICPRO_EVENT_CLOSED, 1);
+    CHECK_U64(net.lost[1], >, 0);
+    CHECK_U64(rp.server.last[QUICPRO_EVENT_CLOSED].code, ==, 3);
+    CHECK_U64(rp.server.data_len, ==, BYTES); /* it has read nothing before */
+    CHECK_MEM(rp.server.data, data, BYTES);
+    raw_until(&rp, false, QUICPRO_EVENT_CLOSED, 1);
+    CHECK_INT(rp.client.last[QUICPRO_EVENT_CLOSED].error, ==, 0);
+    raw_until_idle(&rp);
+    pair_done(&rp.p);
+}
+
+/* A peer that gives no credit holds it up, but not a close. */
+static void test_a_finish_that_takes_too_long(void)
+{
+    static const struct raw_option option[] = {
+        {true, "initial_max_stream_data_bidi_remote_bytes", "1000"}};
+    static struct raw_pair rp;
+    static uint8_t data[20000];
+    struct net net = {.now = 1, .delay = 10 * QUICPRO_MILLISECOND};
+    raw_open_on(&rp, &net, option, COUNTOF(option));
+    raw_send(&rp, false, 1, data, sizeof(data), 1);
+    CHECK_INT(quicpro_conn_finish(rp.p.client_loop, rp.p.conn, 0, NULL), ==, 0);
+    pair_pass(&rp.p, 5 * QUICPRO_SECOND);
+    CHECK_U64(rp.client.count[QUICPRO_EVENT_CLOSED], ==, 0);
+    CHECK_U64(rp.server.count[QUICPRO_EVENT_CLOSED], ==, 0);
+    CHECK_INT(quicpro_conn_close(rp.p.client_loop, rp.p.conn, 9, NULL), ==, 0);
+    raw_until(&rp, true, QUICPRO_EVENT_CLOSED, 1);
+    CHECK_U64(rp.server.last[QUICPRO_EVENT_CLOSED].code, ==, 9);
+    raw_until(&rp, false, QUICPRO_EVENT_CLOSED, 1);
+    raw_until_idle(&rp);
+    pair_done(&rp.p);
+}
+
 /* What was received and not read is handed out before the connection's end. */
 static void test_what_was_not_read_comes_before_the_end(void)
 {
@@ -357,6 +404,8 @@ static const struct check_test tests[] = {
     TEST(test_datagrams_of_one_turn_are_bounded),
     TEST(test_codes_of_a_close_are_the_applications),
     TEST(test_nothing_is_taken_after_a_close),
+    TEST(test_a_connection_is_finished),
+    TEST(test_a_finish_that_takes_too_long),
     TEST(test_what_was_not_read_comes_before_the_end),
     TEST(test_resets_that_were_not_read_come_before_the_end),
     TEST(test_a_server_that_shuts_down_waits_for_streams),

@@ -140,9 +140,10 @@ static void good_round(void)
     }
 }
 
-static void close_side(int side)
+static void close_side(int side, bool finish)
 {
-    quicpro_conn_close(talk.side[side].loop, talk.side[side].conn, 7, "enough");
+    (finish ? quicpro_conn_finish : quicpro_conn_close)(talk.side[side].loop, talk.side[side].conn,
+                                                        7, "enough");
     talk.side[side].closing = true;
 }
 
@@ -163,7 +164,7 @@ static void rare(uint8_t what, uint8_t which)
     quicpro_conn_info info = {.size = sizeof(info)};
     switch (what & 7) {
     case 0:
-        close_side(side);
+        close_side(side, which & 2);
         break;
     case 1:
         if (is_confirmed()) {
@@ -338,7 +339,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         duo_require(both_live(), "a good network, and the connection ends");
         duo_require(all_arrived(), "something does not arrive");
     }
-    close_side(how >> 1 & 1);
+    close_side(how >> 1 & 1, false);
     go_on(never);
     for (int side = 0; side < 2; side++) {
         duo_require(talk.side[side].closed || !talk.side[side].connected, "no end");

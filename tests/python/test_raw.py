@@ -17,6 +17,7 @@ from quicpro import (
     CertificateError,
     Config,
     Connection,
+    ConnectionClosed,
     ConnectionRefused,
     HandshakeTimeout,
     IdleTimeout,
@@ -306,3 +307,68 @@ def test_addresses_and_reasons() -> None:
     assert Address.of("[::1]:80") == ("::1", 80)
     assert _reason("closed by the peer with application code 5 (a (b))") == "a (b)"
     assert _reason("closed by us with NO_ERROR") == _reason("timed out") == ""
+
+
+def test_what_was_written_arrives_before_the_end(certs: Path, go: Go) -> None:
+    """By whoever leaves first: a client at the end of its block, a handler that returns."""
+    sent = os.urandom(3_000_000)  # more than the library and the peer take at once
+
+    async def main() -> None:
+        received = asyncio.get_running_loop().create_future()
+
+        async def take(conn: Connection) -> None:
+            stream = await conn.accept_stream()
+            received.set_result(await stream.read())
+
+        async def give(conn: Connection) -> None:
+            stream = await conn.open_stream(bidi=False)
+            stream.write(sent)
+            stream.write_eof()
+
+        where = {"alpn": ["echo"], "cafile": certs / "ca.pem"}
+        async with listening(certs, handler=take) as listener:
+            async with quicpro.connect("127.0.0.1", listener.port, **where) as conn:
+                stream = await conn.open_stream()
+                stream.write(sent)
+                stream.write_eof()
+            assert await received == sent
+            assert isinstance(conn.error, ConnectionClosed) and conn.error.code == 0
+        async with listening(certs, handler=give) as listener:
+            async with quicpro.connect("127.0.0.1", listener.port, **where) as conn:
+                assert await (await conn.accept_stream()).read() == sent
+
+    go(main)
+
+
+def test_finished_and_then_closed(pair: Pair) -> None:
+    async def main(ours: Connection, theirs: Connection) -> None:
+        stream = await ours.open_stream()
+        stream.write(bytes(50_000_000))  # nobody reads
+        ours.finish(1, "when you have it all")
+        ours.finish(2)
+        with pytest.raises(ConnectionClosed):
+            await ours.open_stream()
+        assert ours.error is None
+        ours.close(7, "never mind")
+        ours.close(8)
+        await theirs.wait_closed()
+        assert isinstance(theirs.error, ConnectionClosed) and theirs.error.wire_code == 7
+        assert theirs.reason == "never mind"
+        with pytest.raises(ValueError, match="reason"):
+            ours.finish(0, "x" * 300)
+
+    pair(main)
+
+
+def test_a_block_that_fails_closes_at_once(certs: Path, go: Go) -> None:
+    async def main() -> None:
+        async with listening(certs) as listener:
+            with pytest.raises(KeyError):
+                async with quicpro.connect(
+                    "127.0.0.1", listener.port, alpn=["echo"], cafile=certs / "ca.pem"
+                ) as conn:
+                    (await conn.open_stream()).write(bytes(50_000_000))
+                    raise KeyError
+            assert conn.error is not None
+
+    go(main)

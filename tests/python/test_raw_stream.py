@@ -242,6 +242,7 @@ def test_priority(pair: Pair) -> None:
         for wrong, why in ((8, ValueError), (-1, ValueError), ("x", TypeError)):
             with pytest.raises(why):
                 bulk.set_priority(wrong)
+        ours.close()  # else the end of its block would wait until all of it was read
 
     pair(main)
 

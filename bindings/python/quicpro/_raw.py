@@ -100,6 +100,14 @@ def _reason(text: str) -> str:
     return text.partition(" (")[2][:-1] if text.endswith(")") else ""
 
 
+def _words(code: int, reason: str) -> bytes:
+    check_code(code)
+    words = reason.encode()
+    if len(words) > REASON_MAX or b"\0" in words:
+        raise ValueError("a reason is at most 256 bytes of UTF-8, without NUL")
+    return words
+
+
 class ConnectionCore:
     """State of one connection; made by `Core`."""
 
@@ -115,6 +123,8 @@ class ConnectionCore:
         self.datagrams_max = core.datagrams_max
         self.datagrams_dropped = 0  #: that came while too many waited to be received
         self._closing = False
+        self._finishing = False  # by finish(), and not by close()
+        self._finish_wanted: tuple[int, bytes] | None = None  # and not handed on yet
         self._info: ConnectionInfo | None = None
         self._stats: ConnectionStats | None = None
         self._certificates: tuple[bytes, ...] | None = None
@@ -238,20 +248,46 @@ class ConnectionCore:
         return True
 
     def close(self, code: int = 0, reason: str = "") -> None:
-        """Close at once: what was not acknowledged yet may be lost, both ways.
+        """Close at once: what was not acknowledged yet may be lost, both ways. See finish().
 
         Args:
             code: the application's, for the peer; 0 is no error.
             reason: words for the peer, at most 256 bytes of UTF-8.
         """
-        check_code(code)
-        words = reason.encode()
-        if len(words) > REASON_MAX or b"\0" in words:
-            raise ValueError("a reason is at most 256 bytes of UTF-8, without NUL")
-        if self.error is None and not self._closing:
+        words = _words(code, reason)
+        if self.error is None and (not self._closing or self._finishing):
             self._closing = True
+            self._finishing = False
+            self._finish_wanted = None
             lib.quicpro_conn_close(self._core.loop, self._handle, code, words)
             self._core.changed()
+
+    def finish(self, code: int = 0, reason: str = "") -> None:
+        """Close once the peer has acknowledged everything that was written; nothing more is taken.
+        A peer that does not read holds it up until the idle timeout, or close().
+
+        Args:
+            code: the application's, for the peer; 0 is no error.
+            reason: words for the peer, at most 256 bytes of UTF-8.
+        """
+        words = _words(code, reason)
+        if self.error is None and not self._closing:
+            self._closing = True
+            self._finishing = True
+            self._finish_wanted = code, words
+            self.finish_if_written()
+
+    def finish_if_written(self) -> None:
+        """After finish(): go on if the library has all that waited in this process."""
+        if self._finish_wanted is None:
+            return
+        for stream in self._core.streams.values():
+            if stream._conn is self and stream.waits:
+                return
+        code, words = self._finish_wanted
+        self._finish_wanted = None
+        lib.quicpro_conn_finish(self._core.loop, self._handle, code, words)
+        self._core.changed()
 
     def poll_connected(self) -> Any:
         if self.established:
@@ -327,6 +363,7 @@ class ConnectionCore:
             return
         self.error = failure
         self.reason = reason
+        self._finish_wanted = None
         for gate in (
             self.connecting, *self.opening, self.accepting, self.receiving, self.ending
         ):  # fmt: skip

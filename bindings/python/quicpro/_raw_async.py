@@ -156,7 +156,7 @@ class Connection(ConnectionCore):
     """A QUIC connection that speaks a protocol of your own.
 
     Any number of tasks may use it at once. Iterate over it for the streams that the peer opens. As
-    an async context manager it is closed at the end.
+    an async context manager it is finished at the end: see finish().
 
     Attributes:
         error: why it ended, an exception; None while it is open.
@@ -268,8 +268,15 @@ class Connection(ConnectionCore):
         value: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self.close()
-        await self.wait_closed()
+        if kind is None:
+            self.finish()
+        else:
+            self.close()
+        try:
+            await self.wait_closed()
+        except BaseException:
+            self.close()
+            raise
 
 
 Connection.stream_class = Stream
@@ -434,8 +441,11 @@ async def answer(handler: Handler, conn: Connection) -> None:
         else:
             logger.exception("the handler of %r failed", conn)
             conn.close(1, "internal error")
-    finally:
+    except BaseException:
         conn.close()
+        raise
+    finally:
+        conn.finish()
 
 
 class Listener:

@@ -320,7 +320,7 @@ class Connection(ConnectionCore):
     """A QUIC connection that speaks a protocol of your own, for callers that block.
 
     Threads may share it. Iterate over it for the streams that the peer opens. As a context manager
-    it is closed at the end.
+    it is finished at the end, see finish(), or closed if that takes longer than `timeout`.
 
     Attributes:
         timeout: seconds that each call may take; None: no limit.
@@ -435,8 +435,13 @@ class Connection(ConnectionCore):
         with self._core.front:
             super().close(code, reason)
 
+    def finish(self, code: int = 0, reason: str = "") -> None:
+        with self._core.front:
+            super().finish(code, reason)
+
     send_datagram.__doc__ = ConnectionCore.send_datagram.__doc__
     close.__doc__ = ConnectionCore.close.__doc__
+    finish.__doc__ = ConnectionCore.finish.__doc__
 
     def wait_closed(self) -> Exception:
         """Wait until it has ended; returns why (see `error`)."""
@@ -451,9 +456,20 @@ class Connection(ConnectionCore):
         value: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if self._core.front.pid == os.getpid():
+        if self._core.front.pid != os.getpid():
+            return
+        if kind is None:
+            self.finish()
+        else:
+            self.close()
+        try:
+            self._core.front.until(self.timeout, self.poll_closed)
+        except errors.TimeoutError:
             self.close()
             self._core.front.until(None, self.poll_closed)
+        except BaseException:
+            self.close()
+            raise
 
 
 def connect(

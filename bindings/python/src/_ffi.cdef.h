@@ -344,6 +344,7 @@ int quicpro_stream_shutdown(quicpro_loop *loop, quicpro_stream stream, unsigned 
 int quicpro_stream_set_priority(quicpro_loop *loop, quicpro_stream stream, unsigned urgency,
                                 int incremental);
 int quicpro_datagram_send(quicpro_loop *loop, quicpro_conn conn, const void *data, size_t len);
+int quicpro_conn_finish(quicpro_loop *loop, quicpro_conn conn, uint64_t code, const char *reason);
 int64_t quicpro_datagram_max(quicpro_loop *loop, quicpro_conn conn);
 enum quicpro_op {
     QUICPRO_OP_RESPOND = 1,

@@ -342,6 +342,12 @@ pub unsafe extern "C" fn qp_engine_close(
 }
 
 #[no_mangle]
+pub unsafe extern "C" fn qp_engine_all_acked(conn: *const Conn) -> c_int {
+    // SAFETY: a live connection.
+    unsafe { &*conn }.peek(1, |c| c.is_all_acked().into())
+}
+
+#[no_mangle]
 pub unsafe extern "C" fn qp_engine_flags(conn: *const Conn) -> u32 {
     // SAFETY: a live connection.
     let conn = unsafe { &*conn };

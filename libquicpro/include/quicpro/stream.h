@@ -86,6 +86,17 @@ QUICPRO_API int quicpro_datagram_send(quicpro_loop *loop, quicpro_conn conn, con
  *  @since 0.1 */
 QUICPRO_API int64_t quicpro_datagram_max(quicpro_loop *loop, quicpro_conn conn);
 
+/** Closes a connection as quicpro_conn_close() does, but not before the peer has acknowledged
+ *  everything that was written: until then it is sent, and sent again. What the peer writes
+ *  meanwhile is still handed out. One that does not read holds it up until the idle timeout, or a
+ *  quicpro_conn_close().
+ *  @param code    the application's, 0 is no error
+ *  @param reason  as of quicpro_conn_close()
+ *  @return 0; QUICPRO_ESTALE; QUICPRO_ESTATE: the connection speaks HTTP/3
+ *  @since 0.1 */
+QUICPRO_API int quicpro_conn_finish(quicpro_loop *loop, quicpro_conn conn, uint64_t code,
+                                    const char *reason);
+
 #ifdef __cplusplus
 }
 #endif

@@ -9,8 +9,6 @@
 #include "quic/raw_stream.h"
 #include "quic/tls.h"
 
-enum { MAX_REASON = 256 };
-
 static struct qp_h3_stream *stream_get(quicpro_loop *loop, quicpro_stream handle)
 {
     return loop == NULL ? NULL : qp_slab_get(&loop->streams, handle);
@@ -149,7 +147,7 @@ int quicpro_conn_set_user(quicpro_loop *loop, quicpro_conn conn, void *user)
 int quicpro_conn_close(quicpro_loop *loop, quicpro_conn conn, uint64_t code, const char *reason)
 {
     struct qp_link *link = loop == NULL ? NULL : qp_link_get(loop, conn);
-    char text[MAX_REASON + 1];
+    char text[QP_REASON_MAX + 1];
     if (link == NULL)
         return QUICPRO_ESTALE;
     snprintf(text, sizeof(text), "%s", reason == NULL ? "" : reason);

@@ -188,11 +188,30 @@ void qp_link_close(struct qp_link *link, uint64_t code, const char *reason)
     if (link->state == QP_LINK_RESOLVING) {
         const struct qp_conn_close close = {.code = code, .app = true, .text = "closed by us"};
         qp_link_end(link, &close);
-    } else if (link->close_reason == NULL) {
+    } else if (link->close_reason == NULL || link->finishing) {
+        free(link->close_reason);
         link->close_reason = strdup(reason);
         link->close_code = code;
     }
+    link->finishing = false;
     qp_link_mark_dirty(link);
+}
+
+void qp_link_finish(struct qp_link *link, uint64_t code, const char *reason)
+{
+    if (qp_link_is_closing(link))
+        return;
+    qp_link_close(link, code, reason);
+    link->finishing = link->state == QP_LINK_OPEN;
+}
+
+/* Whether the peer is to be told now that it is over. */
+static bool closes_now(const struct qp_link *link)
+{
+    if (link->close_reason == NULL)
+        return false;
+    return !link->finishing ||
+           (!qp_raw_has_unsent(&link->raw) && link->conn.engine->all_acked(link->conn.impl));
 }
 
 bool qp_link_is_closing(const struct qp_link *link)
@@ -355,7 +374,7 @@ bool qp_link_flush(struct qp_link *link, quicpro_tstamp now)
         (link->state == QP_LINK_HANDSHAKE && qp_zero_rtt_send(link, now)))
         more = qp_app_write(link, burst);
     link->release_at = 0;
-    more |= send_all(link, burst, link->close_reason == NULL, now);
+    more |= send_all(link, burst, link->close_reason == NULL || link->finishing, now);
     if (link->send_error != 0) {
         const int error = link->send_error;
         link->send_error = 0;
@@ -364,8 +383,8 @@ bool qp_link_flush(struct qp_link *link, quicpro_tstamp now)
     link->prompted &= link->release_at != 0; /* else there was nothing to answer */
     /* Not while the kernel takes no more: the closing packet would be lost. */
     if (link->port->left == NULL &&
-        (link->close_reason != NULL ||
-         (!more && link->release_at == 0 && link->state == QP_LINK_OPEN && qp_app_drained(link)))) {
+        (closes_now(link) || (link->close_reason == NULL && !more && link->release_at == 0 &&
+                              link->state == QP_LINK_OPEN && qp_app_drained(link)))) {
         const bool app = link->state == QP_LINK_OPEN;
         qp_conn_close(&link->conn, app,
                       !app                         ? 0

@@ -112,6 +112,7 @@ struct qp_link {
     struct qp_link *parent, *next_rival; /* an attempt of another link (loop/dial.h) */
     unsigned attempt;                    /* of the dial's, what this link holds */
     bool hidden;                         /* an attempt: nobody knows its handle */
+    bool finishing;                      /* with close_reason: once all was acknowledged */
     char *close_reason;                  /* asked to close: once what is ready has been sent */
     uint64_t close_code;
     bool keys_spent;
@@ -177,6 +178,7 @@ struct quicpro_loop {
 };
 
 enum { QP_OUT_BYTES = 65536 };
+enum { QP_REASON_MAX = 256 }; /* bytes of the words that a connection is closed with */
 
 #define QP_LINK_OF_TIMER(t) ((struct qp_link *)((char *)(t)-offsetof(struct qp_link, timer)))
 
@@ -214,6 +216,8 @@ bool qp_link_flush(struct qp_link *link, quicpro_tstamp now);
 void qp_link_on_timer(struct qp_link *link, quicpro_tstamp now);
 /* Closes with an HTTP/3 code, or before the handshake is done with a transport code of 0. */
 void qp_link_close(struct qp_link *link, uint64_t code, const char *reason);
+/* The same once the peer has everything that was written; of raw connections. */
+void qp_link_finish(struct qp_link *link, uint64_t code, const char *reason);
 /* Whether its end is decided: by qp_link_close(), or because it is over. */
 bool qp_link_is_closing(const struct qp_link *link);
 /* Reports the end of a connection: streams first, then CLOSED. */

@@ -2,6 +2,8 @@
  */
 #include <quicpro/stream.h>
 
+#include <stdio.h>
+
 #include "loop/loop.h"
 #include "quic/raw_stream.h"
 
@@ -74,6 +76,19 @@ int quicpro_datagram_send(quicpro_loop *loop, quicpro_conn conn, const void *dat
     r = qp_raw_datagram_send(&link->raw, data, len);
     qp_metrics_add(loop->metrics, QP_METRIC_FRAMES_REFUSED, r == QUICPRO_EAGAIN);
     return r;
+}
+
+int quicpro_conn_finish(quicpro_loop *loop, quicpro_conn conn, uint64_t code, const char *reason)
+{
+    struct qp_link *link = loop == NULL ? NULL : qp_link_get(loop, conn);
+    char text[QP_REASON_MAX + 1];
+    if (link == NULL)
+        return QUICPRO_ESTALE;
+    if (link->app != QP_APP_RAW)
+        return QUICPRO_ESTATE;
+    snprintf(text, sizeof(text), "%s", reason == NULL ? "" : reason);
+    qp_link_finish(link, code, text);
+    return 0;
 }
 
 int64_t quicpro_datagram_max(quicpro_loop *loop, quicpro_conn conn)

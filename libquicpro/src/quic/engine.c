@@ -43,6 +43,7 @@ const struct qp_engine_ops qp_engine_quiche = {
     .probe_path = qp_engine_probe_path,
     .migrate = qp_engine_migrate,
     .leave_path = qp_engine_leave_path,
+    .all_acked = qp_engine_all_acked,
     .scids_left = qp_engine_scids_left,
     .new_scid = qp_engine_new_scid,
     .retired_scid = qp_engine_retired_scid,

@@ -40,6 +40,7 @@ struct qp_engine_ops {
     int (*migrate)(qp_engine_conn *conn, const struct sockaddr *local, const struct sockaddr *peer);
     int (*leave_path)(qp_engine_conn *conn, const struct sockaddr *local,
                       const struct sockaddr *peer);
+    int (*all_acked)(const qp_engine_conn *conn);
     size_t (*scids_left)(const qp_engine_conn *conn);
     int (*new_scid)(qp_engine_conn *conn, const uint8_t *scid, size_t len, const uint8_t *token);
     size_t (*retired_scid)(qp_engine_conn *conn, uint8_t *out);

@@ -267,6 +267,16 @@ bool qp_raw_drained(struct qp_raw *raw)
     return true;
 }
 
+bool qp_raw_has_unsent(const struct qp_raw *raw)
+{
+    for (uint32_t i = 0; i < raw->streams.capacity; i++) {
+        const struct qp_raw_stream *stream = raw->streams.slots[i].value;
+        if (stream != NULL && qp_raw_stream_is_unsent(stream))
+            return true;
+    }
+    return false;
+}
+
 void qp_raw_lost(struct qp_raw *raw, const struct qp_conn_close *close)
 {
     const int error = close->error != 0 ? close->error : QUICPRO_ECLOSED;

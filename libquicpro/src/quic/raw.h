@@ -89,6 +89,8 @@ bool qp_raw_write(struct qp_raw *raw, size_t max_bytes);
 void qp_raw_shutdown(struct qp_raw *raw);
 /* True, after qp_raw_shutdown(), when every stream has ended and was acknowledged. */
 bool qp_raw_drained(struct qp_raw *raw);
+/* Whether writes, or ends, wait for the transport. */
+bool qp_raw_has_unsent(const struct qp_raw *raw);
 /* The connection ended: RESET for each stream that is open. */
 void qp_raw_lost(struct qp_raw *raw, const struct qp_conn_close *close);
 

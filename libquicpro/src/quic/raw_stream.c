@@ -179,9 +179,9 @@ int64_t qp_raw_stream_read(struct qp_raw_stream *stream, void *buf, size_t cap, 
     return n;
 }
 
-static bool unsent(const struct qp_raw_stream *stream)
+bool qp_raw_stream_is_unsent(const struct qp_raw_stream *stream)
 {
-    return stream->queue.len != 0 || (stream->end && !stream->send_done);
+    return !stream->send_done && (stream->queue.len != 0 || stream->end);
 }
 
 /* Offers bytes, and with all of them the end; many bytes of the queue are lent, not copied. Bytes
@@ -239,7 +239,7 @@ int qp_raw_stream_write(struct qp_raw_stream *stream, const void *data, size_t l
     stream->end = fin != 0;
     if (qp_raw_stream_finish_if_done(stream))
         return 0;
-    if (unsent(stream) && !stream->blocked && !stream->pending)
+    if (qp_raw_stream_is_unsent(stream) && !stream->blocked && !stream->pending)
         qp_raw_pending_put(stream, false);
     return 0;
 }
@@ -248,7 +248,8 @@ size_t qp_raw_stream_send(struct qp_raw_stream *stream, size_t max)
 {
     size_t total = 0;
     assert(!stream->pending);
-    while (unsent(stream) && !stream->blocked && (total < max || stream->queue.len == 0)) {
+    while (qp_raw_stream_is_unsent(stream) && !stream->blocked &&
+           (total < max || stream->queue.len == 0)) {
         struct qp_span span = {0};
         qp_queue_peek(&stream->queue, 0, &span, 1);
         const size_t len = span.len < max - total ? span.len : max - total;
@@ -264,7 +265,8 @@ size_t qp_raw_stream_send(struct qp_raw_stream *stream, size_t max)
     }
     if (stream->want_writable && stream->queue.len <= stream->raw->options->send_queue_bytes / 2)
         stream->want_writable = qp_raw_stream_event(stream, QUICPRO_EVENT_WRITABLE) == NULL;
-    if (!qp_raw_stream_finish_if_done(stream) && unsent(stream) && !stream->blocked)
+    if (!qp_raw_stream_finish_if_done(stream) && qp_raw_stream_is_unsent(stream) &&
+        !stream->blocked)
         qp_raw_pending_put(stream, !stream->incremental);
     return total;
 }
@@ -272,7 +274,7 @@ size_t qp_raw_stream_send(struct qp_raw_stream *stream, size_t max)
 void qp_raw_stream_unblock(struct qp_raw_stream *stream)
 {
     stream->blocked = false;
-    if (unsent(stream) && !stream->pending && !stream->broken)
+    if (qp_raw_stream_is_unsent(stream) && !stream->pending && !stream->broken)
         qp_raw_pending_put(stream, false);
 }
 

@@ -11,6 +11,8 @@ struct qp_raw_stream *qp_raw_stream_new(struct qp_raw *raw, uint64_t id);
 struct qp_raw_stream *qp_raw_stream_find(const struct qp_raw *raw, uint64_t id);
 /* Ends the handle if both directions have ended. True: it is gone. */
 bool qp_raw_stream_finish_if_done(struct qp_raw_stream *stream);
+/* Whether bytes, or the end, wait for the transport. */
+bool qp_raw_stream_is_unsent(const struct qp_raw_stream *stream);
 /* An event about a stream, its common fields filled in; NULL: out of memory. */
 quicpro_event *qp_raw_stream_event(struct qp_raw_stream *stream, unsigned type);
 /* Hands the transport at most max bytes of the queue, and the end behind it. Bytes taken. The
