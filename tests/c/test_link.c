@@ -253,6 +253,155 @@ static void test_a_reader_that_stops_bounds_the_sender(void)
     pair_done(&p);
 }
 
+/* Timers, to the millisecond: time is the test's. */
+
+struct rules {
+    bool up[2];       /* datagrams arrive: at the client, at the server */
+    unsigned seen[2]; /* that came by, also those that were lost */
+    unsigned lose[2]; /* the next ones */
+};
+
+static bool as_ruled(struct net *net, bool to_server, quicpro_train *train, quicpro_tstamp *delay)
+{
+    struct rules *rules = net->data;
+    (void)train, (void)delay;
+    rules->seen[to_server]++;
+    if (rules->lose[to_server] == 0)
+        return rules->up[to_server];
+    rules->lose[to_server]--;
+    return false;
+}
+
+static void timed_start(struct pair *p, struct net *net, struct rules *rules)
+{
+    *rules = (struct rules){.up = {true, true}};
+    *net = (struct net){
+        .now = 1, .delay = 10 * QUICPRO_MILLISECOND, .on_datagram = as_ruled, .data = rules};
+    pair_init(p, "localhost");
+    p->net = net;
+}
+
+static void timed_open(struct pair *p, struct exchanges *all, struct net *net, struct rules *rules)
+{
+    timed_start(p, net, rules);
+    pair_start(p);
+    *all = (struct exchanges){.expected = 1};
+    p->data = all;
+    p->on_server = exchange_serve;
+    p->on_client = exchange_client;
+    CHECK_INT(pair_connect(p, "127.0.0.1"), ==, 0);
+    CHECK(pair_until(p, &p->connected));
+    exchange_once(p, all, 1000);
+    pair_pass(p, QUICPRO_SECOND); /* the last acknowledgements */
+}
+
+static void test_a_handshake_that_nobody_answers(void)
+{
+    struct net net;
+    struct rules rules;
+    struct pair p;
+    timed_start(&p, &net, &rules);
+    quicpro_config_set(p.client_config, "handshake_timeout_ms", "7000");
+    pair_start(&p);
+    rules.up[1] = false;
+    CHECK_INT(pair_connect(&p, "127.0.0.1"), ==, 0);
+    pair_pass(&p, 7 * QUICPRO_SECOND - QUICPRO_MILLISECOND);
+    CHECK_INT(p.closed, ==, 0);
+    /* The first flight again and again, each time twice as late (RFC 9002 section 6.2). */
+    CHECK_U64(rules.seen[1], >=, 6);
+    pair_pass(&p, 2 * QUICPRO_MILLISECOND);
+    CHECK_INT(p.closed, ==, 1);
+    CHECK_INT(p.closed_error, ==, QUICPRO_EHANDSHAKE);
+    pair_pass(&p, 30 * QUICPRO_SECOND);
+    CHECK(no_links(p.client_loop));
+    pair_done(&p);
+}
+
+static void test_a_client_that_vanishes_in_its_handshake(void)
+{
+    struct net net;
+    struct rules rules;
+    struct pair p;
+    timed_start(&p, &net, &rules);
+    quicpro_config_set(p.server_config, "handshake_timeout_ms", "3000");
+    pair_start(&p);
+    CHECK_INT(pair_connect(&p, "127.0.0.1"), ==, 0);
+    while (rules.seen[0] == 0)
+        pair_step(&p);
+    rules.up[0] = rules.up[1] = false;
+    const quicpro_tstamp begun = server_link(&p)->begun_at;
+    pair_pass(&p, begun + 3 * QUICPRO_SECOND - QUICPRO_MILLISECOND - net.now);
+    CHECK_U64(p.server_loop->endpoints->handshakes, ==, 1);
+    pair_pass(&p, 2 * QUICPRO_MILLISECOND);
+    CHECK_U64(p.server_loop->endpoints->handshakes, ==, 0);
+    pair_pass(&p, 10 * QUICPRO_SECOND);
+    CHECK(no_links(p.server_loop));
+    pair_done(&p);
+}
+
+/* The smaller of both sides' (RFC 9000 section 10.1), counted from the last that was heard. */
+static void test_silence(void)
+{
+    struct net net;
+    struct rules rules;
+    struct pair p;
+    struct exchanges all;
+    timed_open(&p, &all, &net, &rules); /* 30 s on both sides */
+    pair_pass(&p, 20 * QUICPRO_SECOND);
+    exchange_once(&p, &all, 1000);
+    const quicpro_tstamp last = net.now;
+    pair_pass(&p, 29 * QUICPRO_SECOND + 900 * QUICPRO_MILLISECOND);
+    CHECK_INT(p.closed, ==, 0);
+    const unsigned seen = rules.seen[0] + rules.seen[1];
+    while (p.closed == 0 && pair_step(&p))
+        ;
+    CHECK_INT(p.closed_error, ==, QUICPRO_EIDLE);
+    CHECK_U64(net.now - last, >=, 30 * QUICPRO_SECOND - 100 * QUICPRO_MILLISECOND);
+    CHECK_U64(net.now - last, <=, 30 * QUICPRO_SECOND + 100 * QUICPRO_MILLISECOND);
+    CHECK_U64(rules.seen[0] + rules.seen[1], ==, seen); /* silently */
+    pair_pass(&p, QUICPRO_SECOND);
+    CHECK(no_links(p.client_loop) && no_links(p.server_loop));
+    exchange_close(&p);
+}
+
+/* What is lost is sent again after a probe timeout: at most a round trip, four times its variation
+ * and what the peer may delay an acknowledgement (RFC 9002 section 6.2.1), here under 100 ms. */
+static void test_a_datagram_that_is_lost(void)
+{
+    struct net net;
+    struct rules rules;
+    struct pair p;
+    struct exchanges all;
+    timed_open(&p, &all, &net, &rules);
+    const quicpro_tstamp begun = net.now;
+    rules.lose[1] = 1;
+    exchange_once(&p, &all, 100);
+    CHECK_U64(rules.lose[1], ==, 0);
+    CHECK_U64(net.now - begun, >, 20 * QUICPRO_MILLISECOND);
+    CHECK_U64(net.now - begun, <, 120 * QUICPRO_MILLISECOND);
+    exchange_close(&p);
+}
+
+/* Three probe timeouts, in which a peer that did not hear of the end is told again, and no longer
+ * (RFC 9000 section 10.2). */
+static void test_a_closed_connection_is_kept_for_a_while(void)
+{
+    struct net net;
+    struct rules rules;
+    struct pair p;
+    struct exchanges all;
+    timed_open(&p, &all, &net, &rules);
+    rules.lose[1] = 1; /* the closing packet */
+    CHECK_INT(quicpro_conn_close(p.client_loop, p.conn, 0x100, NULL), ==, 0);
+    pair_pass(&p, 20 * QUICPRO_MILLISECOND);
+    CHECK_INT(p.closed, ==, 1);
+    CHECK_U64(p.client_loop->links.used, ==, 1);
+    CHECK_U64(p.server_loop->endpoints->open, ==, 1);
+    pair_pass(&p, 2 * QUICPRO_SECOND);
+    CHECK(no_links(p.client_loop));
+    exchange_close(&p);
+}
+
 int main(void)
 {
     static const struct check_test tests[] = {
@@ -265,6 +414,11 @@ int main(void)
         TEST(test_a_kernel_that_takes_no_more),
         TEST(test_keys_wear_out),
         TEST(test_a_reader_that_stops_bounds_the_sender),
+        TEST(test_a_handshake_that_nobody_answers),
+        TEST(test_a_client_that_vanishes_in_its_handshake),
+        TEST(test_silence),
+        TEST(test_a_datagram_that_is_lost),
+        TEST(test_a_closed_connection_is_kept_for_a_while),
     };
     return RUN(tests);
 }
