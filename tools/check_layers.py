@@ -63,6 +63,7 @@ RAW = {
     "_raw_path",
     "_raw_stream",
     "_raw_sync",
+    "_raw_thread",
     "_messages",
     "_tls",
     "_stats",

@@ -89,7 +89,7 @@ def test_a_probe_that_is_cancelled(pair: Pair) -> None:
         await asyncio.sleep(0)
         probing.cancel()
         assert await ours.probe()
-        assert ours.path.probing == []
+        assert ours._path.probing == []
 
     pair(main)
 
@@ -149,9 +149,9 @@ def test_a_probe_ends_with_its_connection(pair: Pair) -> None:
 def test_events_that_nobody_takes_do_not_pile_up(pair: Pair) -> None:
     async def main(ours: Connection, theirs: Connection) -> None:
         for i in range(EVENTS_MAX + 5):
-            ours.path.on_event(4, f"127.0.0.1:{i + 1}")
+            ours._path.on_event(4, f"127.0.0.1:{i + 1}")
         assert (await ours.receive_path_event()).address.port == 6
-        assert len(ours.path._events) == EVENTS_MAX - 1
+        assert len(ours._path._events) == EVENTS_MAX - 1
 
     pair(main)
 

@@ -136,7 +136,7 @@ class ConnectionCore:
         self.accepting: list[Any] = []
         self.receiving: list[Any] = []
         self.ending: list[Any] = []
-        self.path = PathCore(self)
+        self._path = PathCore(self)
 
     def __repr__(self) -> str:
         state = "closed" if self.error else "open" if self.established else "connecting"
@@ -275,14 +275,14 @@ class ConnectionCore:
             self._closing = True
             self._finishing = True
             self._finish_wanted = code, words
-            self.finish_if_written()
+            self._finish_if_written()
 
-    def finish_if_written(self) -> None:
+    def _finish_if_written(self) -> None:
         """After finish(): go on if the library has all that waited in this process."""
         if self._finish_wanted is None:
             return
         for stream in self._core.streams.values():
-            if stream._conn is self and stream.waits:
+            if stream._conn is self and stream._left:
                 return
         code, words = self._finish_wanted
         self._finish_wanted = None
@@ -368,7 +368,7 @@ class ConnectionCore:
             self.connecting, *self.opening, self.accepting, self.receiving, self.ending
         ):  # fmt: skip
             self._core.wake(gate)
-        self.path.on_closed()
+        self._path.on_closed()
 
 
 class Core:
@@ -490,7 +490,7 @@ class Core:
         elif kind == STREAMS:
             self.wake(conn.opening[bool(head >> 16 & UNI)])
         elif kind == PATH:
-            conn.path.on_event(code, _batch.text(address, length))
+            conn._path.on_event(code, _batch.text(address, length))
         elif kind == _batch.CLOSED:
             del self.conns[handle]
             conn.on_closed(*self._failure(event[:6]))

@@ -224,7 +224,7 @@ class Connection(ConnectionCore):
             OSError: it is not an address of this host, or the port is taken.
             ConnectionError: the connection has ended.
         """
-        path = self.path
+        path = self._path
         return cast(bool, await until(
             self._front, path.probing, path.poll_probe, path.probe(local, port)
         ))  # fmt: skip
@@ -241,7 +241,7 @@ class Connection(ConnectionCore):
                 it is.
             ConnectionError: the connection has ended.
         """
-        path = self.path
+        path = self._path
         return cast(Address, await until(
             self._front, path.probing, path.poll_move, path.migrate()
         ))  # fmt: skip
@@ -253,7 +253,7 @@ class Connection(ConnectionCore):
         Raises:
             ConnectionError: the connection has ended.
         """
-        return until(self._front, self.path.receiving, self.path.poll_event)
+        return until(self._front, self._path.receiving, self._path.poll_event)
 
     def wait_closed(self) -> Coroutine[Any, Any, Exception]:
         """Wait until it has ended; returns why (see `error`)."""

@@ -434,11 +434,6 @@ class StreamCore:
         if not self._eof:
             StreamCore.stop(self, 0)
 
-    @property
-    def waits(self) -> bool:
-        """Whether bytes, or the end behind them, have not come to the library yet."""
-        return bool(self._left)
-
     # What happens to it: called by its connection.
 
     def on_readable(self) -> None:
@@ -467,7 +462,7 @@ class StreamCore:
                 self._left.clear()
         if self._end_wanted:
             self._send_end()
-        self._conn.finish_if_written()
+        self._conn._finish_if_written()
         self._core.wake(self.writers)
 
     def on_stopped(self, code: int) -> None:
@@ -500,7 +495,7 @@ class StreamCore:
         self._end_wanted = False
         self._refused_since = False
         self._left.clear()
-        self._conn.finish_if_written()
+        self._conn._finish_if_written()
         self._core.wake(self.writers)
         self._forget_if_done()
 
