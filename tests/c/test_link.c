@@ -402,6 +402,41 @@ static void test_a_closed_connection_is_kept_for_a_while(void)
     exchange_close(&p);
 }
 
+/* A machine that was suspended, in the middle of a transfer: for an hour, or for a moment. What
+ * is longer than the idle timeout ends the connection; what is not does no harm. */
+static void test_a_clock_that_jumps(void)
+{
+    static const struct {
+        quicpro_tstamp ahead;
+        bool survives;
+    } row[] = {{5 * QUICPRO_SECOND, true}, {3600 * QUICPRO_SECOND, false}};
+    for (size_t i = 0; i < COUNTOF(row); i++) {
+        struct net net;
+        struct rules rules;
+        struct pair p;
+        struct exchanges all;
+        struct exchange x;
+        timed_open(&p, &all, &net, &rules);
+        all = (struct exchanges){.expected = 1, .serving = all.serving};
+        CHECK_INT(exchange_get(&p, &x, 2000000, 5), ==, 0);
+        while (x.got < 500000)
+            pair_step(&p);
+        pair_at(&p, net.now + row[i].ahead);
+        if (row[i].survives) {
+            CHECK(pair_until(&p, &all.finished) && exchange_good(&x));
+        } else {
+            /* What was under way may come first, and have one side go on for another timeout. */
+            pair_pass(&p, 40 * QUICPRO_SECOND);
+            CHECK_INT(p.closed_error, ==, QUICPRO_EIDLE);
+            CHECK(no_links(p.client_loop) && no_links(p.server_loop));
+            p.connected = false;
+            CHECK_INT(pair_connect(&p, "127.0.0.1"), ==, 0); /* and anew */
+            CHECK(pair_until(&p, &p.connected));
+        }
+        exchange_close(&p);
+    }
+}
+
 int main(void)
 {
     static const struct check_test tests[] = {
@@ -419,6 +454,7 @@ int main(void)
         TEST(test_silence),
         TEST(test_a_datagram_that_is_lost),
         TEST(test_a_closed_connection_is_kept_for_a_while),
+        TEST(test_a_clock_that_jumps),
     };
     return RUN(tests);
 }
