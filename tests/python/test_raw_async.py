@@ -133,6 +133,7 @@ def test_the_iteration_ends_as_the_connection_does(pair: Pair) -> None:
             5,
             True,
         )
+        await ours.wait_closed()  # its own loop tells it
         assert ours.error is not None and ours.error.remote is False
 
     pair(good)
