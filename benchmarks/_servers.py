@@ -6,12 +6,15 @@ tools/bench_peers fetches ngtcp2. QUICPRO_BENCH_GTLSSERVER and QUICPRO_BENCH_GTL
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 from _bench import TUNED_MALLOC, Bench, Skipped, peers
 from _place import HERE, Place
 from _process import Server
 
+APPS = Path(__file__).parent / "apps"
 BODY = 100  # bytes of the small answer of every server
 
 
@@ -25,6 +28,13 @@ def our_c(bench: Bench, *options: str, path: str = "/", place: Place = HERE) -> 
     args = [bench.program("examples/c/h3_server"), "--bind", f"{place.host}:0"]
     args += ["--cert", cert, "--key", key, *_options(options)]
     return bench.start("h3_server", args, path=path, place=place)
+
+
+def our_asgi(bench: Bench) -> Server:
+    """quicpro serve with apps/hello.py."""
+    cert, key = bench.certificates()
+    args = [sys.executable, "-m", "quicpro", "serve", "hello:app", "--bind", "127.0.0.1:0"]
+    return bench.start("asgi", [*args, "--certfile", cert, "--keyfile", key], cwd=APPS)
 
 
 def our_raw(bench: Bench, *options: str) -> Server:

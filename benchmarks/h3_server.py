@@ -24,9 +24,9 @@ import subprocess
 import sys
 from collections.abc import Callable
 
-from _bench import ROOT, TUNED_MALLOC, Bench, BenchError, Figure, Rival, Skipped, peers
+from _bench import TUNED_MALLOC, Bench, BenchError, Figure, Rival, Skipped, peers
 from _process import Server, cpu_seconds, free_port, pin_to, rss_kib
-from _servers import BODY, gtlsclient, ngtcp2, our_c
+from _servers import APPS, BODY, gtlsclient, ngtcp2, our_asgi, our_c
 
 FIGURES = ("asgi_hello", "c_server_100b", "c_server_100b_gtls", "idle_h3_kib", "idle_h3_kib_fresh")
 BARS = {
@@ -36,19 +36,12 @@ BARS = {
     "idle_h3_kib": 48.0,
     "idle_h3_kib_fresh": 48.0,
 }
-APPS = ROOT / "benchmarks" / "apps"
 IDLE_CONNECTIONS = 2000
 
 Load = Callable[[Bench, Server], float]  # requests answered per server CPU-second
 
 
 # --- servers --------------------------------------------------------------------------------------
-
-
-def our_asgi(bench: Bench) -> Server:
-    cert, key = bench.certificates()
-    args = [sys.executable, "-m", "quicpro", "serve", "hello:app", "--bind", "127.0.0.1:0"]
-    return bench.start("asgi", [*args, "--certfile", cert, "--keyfile", key], cwd=APPS)
 
 
 def peregrine(bench: Bench) -> Server:

@@ -16,12 +16,11 @@ import re
 import subprocess
 import sys
 
-import h3_server
 from _bench import Bench, BenchError, Skipped, which
 from _process import Server, pin_to
-from _servers import our_c
+from _servers import our_asgi, our_c
 
-SERVERS = {"c": our_c, "asgi": h3_server.our_asgi}
+SERVERS = {"c": our_c, "asgi": our_asgi}
 FREQUENCY = 1999  # samples a second; odd, so as not to keep step with timers
 
 # What a function belongs to: the first pattern that its name or its object matches.

@@ -23,24 +23,16 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from pathlib import Path
 
 from _bench import Bench, BenchError, Figure
 from _process import Server, pin_to, rss_kib
-from _servers import our_c
+from _servers import our_asgi, our_c
 
 BAR = 1.0  # MiB for each million
 MILLION = 1_000_000
 AT_A_TIME = 100  # connections
-APPS = Path(__file__).parent / "apps"
 
 Samples = list[tuple[float, float]]  # how many came and went, RSS in MiB
-
-
-def our_python(bench: Bench) -> Server:
-    cert, key = bench.certificates()
-    args = [sys.executable, "-m", "quicpro", "serve", "hello:app", "--bind", "127.0.0.1:0"]
-    return bench.start("serve", [*args, "--certfile", cert, "--keyfile", key], cwd=APPS)
 
 
 def loadgen(bench: Bench, server: Server, connections: int, requests: int) -> subprocess.Popen[str]:
@@ -100,8 +92,8 @@ Soak = tuple[Callable[[Bench], Server], Callable[[Bench, Server, int], Samples],
 SOAKS: dict[str, Soak] = {
     "connections": (our_c, connections, 100_000),
     "streams": (our_c, streams, MILLION),
-    "connections_py": (our_python, connections, 100_000),
-    "streams_py": (our_python, streams, MILLION),
+    "connections_py": (our_asgi, connections, 100_000),
+    "streams_py": (our_asgi, streams, MILLION),
 }
 
 

@@ -9,15 +9,12 @@ Exit codes: 0 fine, 1 stale, 2 wrong use.
 
 from __future__ import annotations
 
-import argparse
 import re
 import sys
-from pathlib import Path
 
+import reference
 from quicpro import Config, _stats
 from quicpro._ffi import ffi, lib
-
-PAGE = Path(__file__).resolve().parent.parent / "docs/reference/metrics.md"
 
 HEAD = """\
 # Metrics
@@ -63,20 +60,5 @@ def page() -> str:
     return HEAD + "".join(lines)
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(description="Write docs/reference/metrics.md.")
-    parser.add_argument("--check", action="store_true", help="write nothing; fail if it is stale")
-    parser.add_argument("--page", type=Path, default=PAGE, help="the page to write or check")
-    options = parser.parse_args()
-    text = page()
-    if options.page.exists() and options.page.read_text() == text:
-        return 0
-    if options.check:
-        print(f"{options.page} is stale: run tools/metrics_reference.py")
-        return 1
-    options.page.write_text(text)
-    return 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(reference.write("metrics", page))

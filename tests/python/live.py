@@ -19,6 +19,27 @@ HERE = Path(__file__).parent
 WAIT = 30.0  # only a hang takes this long
 
 
+def in_thread(function: Callable[[], object]) -> Callable[[], Any]:
+    """Start a thread; what is returned waits for it and gives its result, or what it raised."""
+    result: list[Any] = []
+
+    def main() -> None:
+        try:
+            result.append(function())
+        except BaseException as e:
+            result.append(e)
+
+    thread = threading.Thread(target=main, daemon=True)
+    thread.start()
+
+    def join() -> Any:
+        thread.join(WAIT)
+        assert not thread.is_alive(), "it did not end in time"
+        return result[0]
+
+    return join
+
+
 class Live:
     """A server in a thread with an event loop of its own."""
 

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import os
-import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import quicpro
-from live import WAIT, python
+from live import WAIT, in_thread, python
 from quicpro import (
     CertificateError,
     Config,
@@ -67,27 +66,6 @@ def streams(both: Both, first: bytes = b"hello") -> tuple[RawStream, RawStream]:
     return mine, both[1].accept_stream()
 
 
-def run(function: Callable[[], object]) -> Callable[[], Any]:
-    """Start a thread; what is returned waits for it and gives its result."""
-    result: list[Any] = []
-
-    def main() -> None:
-        try:
-            result.append(function())
-        except BaseException as e:
-            result.append(e)
-
-    thread = threading.Thread(target=main, daemon=True)
-    thread.start()
-
-    def join() -> Any:
-        thread.join(WAIT)
-        assert not thread.is_alive()
-        return result[0]
-
-    return join
-
-
 def test_facts(both: Both) -> None:
     ours, theirs = both
     assert ours.alpn == theirs.alpn == "echo" and ours.peer == theirs.local
@@ -120,7 +98,7 @@ def test_a_write_waits_for_the_reader(both: Both) -> None:
             mine.write(memoryview(data)[at : at + 500_000])
         mine.write_eof()
 
-    sent = run(send)
+    sent = in_thread(send)
     assert both[1].accept_stream().read() == data
     assert sent() is None
 
@@ -150,7 +128,7 @@ def test_timeouts(both: Both) -> None:
 def test_resets_and_stops(both: Both) -> None:
     mine, its = streams(both)
     mine.set_priority(1)
-    waiting = run(lambda: its.readexactly(100))
+    waiting = in_thread(lambda: its.readexactly(100))
     mine.reset(77)
     failed = waiting()
     assert isinstance(failed, StreamReset) and (failed.wire_code, failed.remote) == (77, True)
@@ -172,7 +150,7 @@ def test_limits_of_streams(make: Callable[..., Both]) -> None:
     opened = [streams(both, b"x") for _ in range(4)]
     with pytest.raises(StreamLimit):
         both[0].open_stream(wait=False)
-    waiting = run(both[0].open_stream)
+    waiting = in_thread(both[0].open_stream)
     for mine, its in opened:
         with mine, its:
             pass
@@ -181,7 +159,7 @@ def test_limits_of_streams(make: Callable[..., Both]) -> None:
 
 def test_datagrams(both: Both) -> None:
     ours, theirs = both
-    waiting = run(theirs.receive_datagram)
+    waiting = in_thread(theirs.receive_datagram)
     assert ours.send_datagram(b"ping") and waiting() == b"ping"
     with pytest.raises(ValueError):
         ours.send_datagram(bytes(65536))
@@ -196,7 +174,7 @@ def test_many_threads_on_one_connection(both: Both) -> None:
                 stream.write(data)
 
     def serve() -> int:
-        threads = [run(lambda s=s: echo(s)) for s in theirs]  # type: ignore[misc]
+        threads = [in_thread(lambda s=s: echo(s)) for s in theirs]  # type: ignore[misc]
         return len([join() for join in threads])
 
     def ask(n: int) -> bool:
@@ -207,8 +185,8 @@ def test_many_threads_on_one_connection(both: Both) -> None:
                     return False
         return True
 
-    serving = run(serve)
-    assert all(join() for join in [run(lambda n=n: ask(n)) for n in range(4)])  # type: ignore[misc]
+    serving = in_thread(serve)
+    assert all(join() for join in [in_thread(lambda n=n: ask(n)) for n in range(4)])  # type: ignore[misc]
     ours.close()
     assert serving() == 80
 
@@ -216,7 +194,7 @@ def test_many_threads_on_one_connection(both: Both) -> None:
 def test_ends(both: Both) -> None:
     ours, theirs = both
     stream, its = streams(both)
-    waiting = run(theirs.accept_stream)
+    waiting = in_thread(theirs.accept_stream)
     ours.close(5, "enough")
     failed = waiting()
     assert isinstance(failed, ConnectionClosed) and (failed.wire_code, failed.remote) == (5, True)
@@ -233,7 +211,7 @@ def test_a_listener_that_is_closed(certs: Path) -> None:
     files = {"certfile": certs / "cert.pem", "keyfile": certs / "key.pem"}
     names = {"*.example": (certs / "cert.pem", certs / "key.pem")}
     with listen("127.0.0.1", 0, alpn=["echo"], certs=names, **files) as listener:  # type: ignore[arg-type]
-        waiting = run(lambda: list(listener))
+        waiting = in_thread(lambda: list(listener))
         listener.reload_tls()
     assert waiting() == []
     listener.close()

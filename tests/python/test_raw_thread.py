@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from live import WAIT as SECONDS
+from live import in_thread
 from quicpro import Config, TimeoutError, sync
 from quicpro._raw_stream import WAIT
 from quicpro._raw_thread import Hub
@@ -40,33 +40,12 @@ def test_a_poll_that_fails_leads_no_longer(hub: Hub) -> None:
             raise KeyError
         return WAIT
 
-    waiting = start(lambda: hub.until(SECONDS, fail_later))
-    other = start(lambda: hub.until(SECONDS, lambda: hub.generation or WAIT))
+    waiting = in_thread(lambda: hub.until(SECONDS, fail_later))
+    other = in_thread(lambda: hub.until(SECONDS, lambda: hub.generation or WAIT))
     events(hub)
     assert isinstance(waiting(), KeyError)
     assert other() >= 1
     assert hub.until(0, lambda: 1) == 1
-
-
-def start(function: Callable[[], Any]) -> Callable[[], Any]:
-    """In a thread; what is returned waits for its result, or for what it raised."""
-    result: list[Any] = []
-
-    def main() -> None:
-        try:
-            result.append(function())
-        except BaseException as e:
-            result.append(e)
-
-    thread = threading.Thread(target=main, daemon=True)
-    thread.start()
-
-    def join() -> Any:
-        thread.join(SECONDS)
-        assert result, "it did not end in time"
-        return result[0]
-
-    return join
 
 
 def events(hub: Hub) -> None:
@@ -77,7 +56,9 @@ def events(hub: Hub) -> None:
 
 
 def test_one_takes_events_in_for_all(hub: Hub) -> None:
-    waiting = [start(lambda: hub.until(SECONDS, lambda: hub.generation or WAIT)) for _ in range(8)]
+    waiting = [
+        in_thread(lambda: hub.until(SECONDS, lambda: hub.generation or WAIT)) for _ in range(8)
+    ]
     events(hub)
     assert all(join() >= 1 for join in waiting)
     assert hub._followers == 0 and not hub._leader.locked()
@@ -92,6 +73,6 @@ def test_clients_are_shared_by_configuration(hub: Hub) -> None:
 def test_the_end_of_a_listener_wakes_who_waits(certs: Path) -> None:
     files = {"certfile": certs / "cert.pem", "keyfile": certs / "key.pem"}
     listener = sync.listen("127.0.0.1", 0, alpn=["echo"], **files)  # type: ignore[arg-type]
-    waiting = [start(listener.accept) for _ in range(3)]
+    waiting = [in_thread(listener.accept) for _ in range(3)]
     listener.close()
     assert [type(join()).__name__ for join in waiting] == ["ConnectionClosed"] * 3

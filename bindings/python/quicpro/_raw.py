@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Final
+from typing import Any, Final, TypeVar, cast
 
 from . import _batch, _stats, errors
 from ._batch import Batch
@@ -37,6 +37,8 @@ STREAMS: Final = lib.QUICPRO_EVENT_STREAMS
 PATH: Final = lib.QUICPRO_EVENT_PATH
 EARLY: Final = lib.QUICPRO_FLAG_EARLY
 UNI: Final = lib.QUICPRO_FLAG_UNI
+
+T = TypeVar("T")
 
 
 def _protocols(alpn: Sequence[str] | None, config: Config | None) -> Config:
@@ -125,8 +127,7 @@ class ConnectionCore:
         self._closing = False
         self._finishing = False  # by finish(), and not by close()
         self._finish_wanted: tuple[int, bytes] | None = None  # and not handed on yet
-        self._info: ConnectionInfo | None = None
-        self._stats: ConnectionStats | None = None
+        self._answers: dict[Callable[..., Any], Any] = {}
         self._certificates: tuple[bytes, ...] | None = None
         self._accepted: deque[StreamCore] = deque()
         self._datagrams: deque[bytes] = deque()
@@ -144,6 +145,16 @@ class ConnectionCore:
 
     # Facts.
 
+    def _ask(self, what: Callable[[Any, int], T | None]) -> T:
+        """What a function says of it now, or once it has ended what it said last."""
+        now = None if self.error else what(self._core.loop, self._handle)
+        if now is not None:
+            self._answers[what] = now
+        last = self._answers.get(what)
+        if last is None:
+            raise self.error or errors.ConnectionClosed("the connection has ended")
+        return cast(T, last)
+
     @property
     def info(self) -> ConnectionInfo:
         """Facts and figures; the last that were asked for, once it has ended.
@@ -151,12 +162,7 @@ class ConnectionCore:
         Raises:
             ConnectionError: it ended before there were any.
         """
-        now = None if self.error else connection_info(self._core.loop, self._handle)
-        if now is not None:
-            self._info = now
-        if self._info is None:
-            raise self.error or errors.ConnectionClosed("the connection has ended")
-        return self._info
+        return self._ask(connection_info)
 
     @property
     def stats(self) -> ConnectionStats:
@@ -166,12 +172,7 @@ class ConnectionCore:
         Raises:
             ConnectionError: it ended before there were any.
         """
-        now = None if self.error else _stats.of(self._core.loop, self._handle)
-        if now is not None:
-            self._stats = now
-        if self._stats is None:
-            raise self.error or errors.ConnectionClosed("the connection has ended")
-        return self._stats
+        return self._ask(_stats.of)
 
     @property
     def alpn(self) -> str:
@@ -355,7 +356,7 @@ class ConnectionCore:
 
     def on_connected(self) -> None:
         self.established = True
-        self._info = connection_info(self._core.loop, self._handle)
+        self._answers[connection_info] = connection_info(self._core.loop, self._handle)
         self._core.wake(self.connecting)
 
     def on_closed(self, failure: Exception, reason: str) -> None:

@@ -57,8 +57,7 @@ class _Hub(Hub):
 
     connection_class = Connection
     _woken: list[Waiter] | None = None  # by the batch that is being taken in
-    _resuming = False
-    _written = False
+    _written: bool | None = None  # by the tasks that are being resumed
 
     def new_driver(self, config: Config) -> LoopDriver:
         self.loop = asyncio.get_running_loop()
@@ -77,20 +76,18 @@ class _Hub(Hub):
         try:
             super().on_batch(raw)
         finally:
-            self._woken = None
-            self._resuming = True
-            self._written = False
+            self._woken, self._written = None, False
             try:
                 resume_all(woken)
             finally:
-                self._resuming = False
-        return self._written
+                written, self._written = self._written, None
+        return written
 
     def changed(self) -> None:
-        if self._resuming:
+        if self._written is None:
+            super().changed()
+        else:
             self._written = True
-        elif self.driver is not None:
-            self.driver.schedule_flush()
 
     async def sleep(self, gate: list[Any], first: bool) -> None:
         waiter = Waiter(self.loop)
