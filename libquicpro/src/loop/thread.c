@@ -5,7 +5,6 @@
  * a loop, not two. Events are copied into the mailbox of their handle. */
 #include <quicpro/thread.h>
 
-#include <assert.h>
 #include <limits.h>
 #include <poll.h>
 #include <pthread.h>
@@ -13,29 +12,14 @@
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdlib.h>
-#include <string.h>
 #include <time.h>
 
 #include "loop/loop.h"
-
-enum {
-    BUCKETS = 256,      /* of the table of mailboxes; handles are spread by their index */
-    KEPT_MAX = 1 << 20, /* bytes kept of a stream before it is paused */
-};
+#include "loop/mailbox.h"
 
 /* How long the thread leaves the loop to callers that wait often: what a caller that does something
  * else makes acknowledgements late, a fifth of what peers are promised (max_ack_delay_ms). */
 #define LEASE (5 * QUICPRO_MILLISECOND)
-
-/* Events of one handle that nobody took yet, copied. */
-struct mailbox {
-    struct mailbox *next;
-    quicpro_handle handle;
-    struct qp_batch batch;
-    size_t bytes;
-    unsigned waiting; /* callers in quicpro_thread_wait() */
-    bool ended, paused, ignored;
-};
 
 /* What one waits for while others have the lock. */
 struct watched {
@@ -51,130 +35,19 @@ struct quicpro_thread {
     pthread_cond_t back; /* the loop is the thread's again */
     pthread_t thread;
     quicpro_loop *loop;
-    struct mailbox *bucket[BUCKETS];
+    struct qp_mailboxes boxes;
     unsigned waiting; /* callers in quicpro_thread_wait(): freeing waits for them */
     uint64_t ended;   /* handles, as far as those who wait were told */
     uint64_t watched; /* version of the descriptors that the thread waits for */
     bool stop;
-    bool whole; /* all events go to the mailbox of handle 0; then a caller that waits for them */
-    bool guest; /* drives the loop itself, which spares two switches of threads, */
+    bool guest; /* where all events go to one mailbox, a caller that waits for them drives the loop
+                   itself, which spares two switches of threads, */
     quicpro_tstamp lease;       /* and the thread stays away until then, */
     bool asleep;                /* or until it is called back */
     bool polling;               /* waits for descriptors, or is on its way back */
     struct watched guest_watch; /* the guest's */
     atomic_uint wanted;         /* callers that want the lock: the thread lets them in first */
 };
-
-static struct mailbox **place(quicpro_thread *t, quicpro_handle handle)
-{
-    struct mailbox **at = &t->bucket[(handle ^ handle >> 32) % BUCKETS];
-    while (*at != NULL && (*at)->handle != handle)
-        at = &(*at)->next;
-    return at;
-}
-
-static void drop_box(struct mailbox **at)
-{
-    struct mailbox *box = *at;
-    *at = box->next;
-    qp_batch_done(&box->batch);
-    free(box);
-}
-
-static bool is_live(quicpro_thread *t, quicpro_handle handle)
-{
-    return (t->whole && handle == 0) || qp_slab_get(&t->loop->streams, handle) != NULL ||
-           qp_slab_get(&t->loop->raw_streams, handle) != NULL ||
-           qp_link_get(t->loop, handle) != NULL;
-}
-
-/* Nothing is in it, nothing will come and nobody holds it: a handle can end without an event. */
-static bool is_dead(quicpro_thread *t, const struct mailbox *box)
-{
-    return box->waiting == 0 && qp_batch_count(&box->batch) == 0 && !is_live(t, box->handle);
-}
-
-static struct mailbox *get_box(quicpro_thread *t, quicpro_handle handle)
-{
-    struct mailbox **at = place(t, handle);
-    if (*at == NULL) {
-        for (at = &t->bucket[(handle ^ handle >> 32) % BUCKETS]; *at != NULL;)
-            if (is_dead(t, *at))
-                drop_box(at);
-            else
-                at = &(*at)->next;
-        *at = calloc(1, sizeof(**at));
-        if (*at != NULL) {
-            (*at)->handle = handle;
-            qp_batch_init(&(*at)->batch);
-        }
-    }
-    return *at;
-}
-
-/* Copies an event with all it points to. */
-static int copy_event(struct qp_batch *to, const quicpro_batch *from, const quicpro_event *event)
-{
-    const bool section = event->type == QUICPRO_EVENT_REQUEST ||
-                         event->type == QUICPRO_EVENT_RESPONSE ||
-                         event->type == QUICPRO_EVENT_TRAILERS;
-    size_t mark = qp_batch_field_mark(to);
-    if (section) {
-        const quicpro_field *field = event->data;
-        for (size_t i = 0; i < event->len; i++) {
-            const char *name = field[i].name_len == 0 ? NULL : from->text + field[i].name;
-            if (qp_batch_field(to, name, field[i].name_len, field[i].name,
-                               from->text + field[i].value, field[i].value_len) < 0)
-                return QUICPRO_ENOMEM;
-        }
-    }
-    quicpro_event *copy = qp_batch_add(to, event->type);
-    if (copy == NULL)
-        return QUICPRO_ENOMEM;
-    *copy = *event;
-    if (section) {
-        qp_batch_fields_from(to, copy, mark);
-    } else if (event->len != 0) {
-        size_t room;
-        uint8_t *data = qp_arena_reserve(&to->data, event->len + 1, &room);
-        if (data == NULL)
-            return QUICPRO_ENOMEM;
-        memcpy(data, event->data, event->len);
-        data[event->len] = '\0';
-        qp_arena_commit(&to->data, event->len + 1);
-        copy->data = data;
-    }
-    return 0;
-}
-
-static void deliver(quicpro_thread *t, const quicpro_batch *batch, const quicpro_event *event)
-{
-    const quicpro_handle handle = t->whole ? 0 : event->stream != 0 ? event->stream : event->conn;
-    struct mailbox *box = get_box(t, handle);
-    if (box == NULL)
-        return;
-    const bool last = event->type == QUICPRO_EVENT_RESET || event->type == QUICPRO_EVENT_CLOSED;
-    if (box->ignored) {
-        if (is_dead(t, box))
-            drop_box(place(t, handle));
-        return;
-    }
-    if (t->whole && event->type == QUICPRO_EVENT_DATAGRAM) {
-        if (box->bytes >= KEPT_MAX)
-            return; /* "a receiver ... MAY drop" (RFC 9221 section 5.2) */
-        box->bytes += sizeof(*event) + event->len;
-    }
-    if (copy_event(&box->batch, batch, event) < 0)
-        box->batch.failed = true;
-    if (t->whole)
-        return;
-    box->ended |= last || (event->flags & QUICPRO_FLAG_FIN) != 0;
-    box->bytes += event->type == QUICPRO_EVENT_DATA ? event->len : 0;
-    if (box->bytes >= KEPT_MAX && !box->paused && !box->ended) {
-        box->paused = true;
-        quicpro_stream_pause(t->loop, handle, 1);
-    }
-}
 
 /* A handle can end without an event, for instance when its stream is reset here. */
 static void tell_ended(quicpro_thread *t)
@@ -244,7 +117,7 @@ static int run(quicpro_thread *t)
     const quicpro_batch *batch;
     int n = quicpro_loop_run(t->loop, 0, &batch);
     for (int i = 0; i < n; i++)
-        deliver(t, batch, &batch->events[i]);
+        qp_mailbox_deliver(&t->boxes, batch, &batch->events[i]);
     return n;
 }
 
@@ -314,6 +187,7 @@ int quicpro_thread_new(quicpro_thread **ret, const quicpro_config *config)
         free(t);
         return r;
     }
+    t->boxes.loop = t->loop;
     pthread_condattr_t attr;
     sigset_t all, old;
     pthread_mutex_init(&t->lock, NULL);
@@ -361,9 +235,7 @@ void quicpro_thread_free(quicpro_thread *t)
         pthread_cond_destroy(&t->back);
         pthread_mutex_destroy(&t->lock);
     }
-    for (size_t i = 0; i < BUCKETS; i++)
-        while (t->bucket[i] != NULL)
-            drop_box(&t->bucket[i]);
+    qp_mailboxes_done(&t->boxes);
     free(t->guest_watch.fd);
     free(t->guest_watch.list);
     quicpro_loop_free(t->loop);
@@ -414,7 +286,7 @@ int quicpro_thread_collect(quicpro_thread *thread)
     if (forked(thread))
         return QUICPRO_EFORK;
     lock(thread);
-    thread->whole = true;
+    thread->boxes.whole = true;
     pthread_mutex_unlock(&thread->lock);
     return 0;
 }
@@ -447,35 +319,6 @@ static struct timespec deadline(quicpro_tstamp timeout, bool *ret_forever)
     quicpro_tstamp at = timeout > QUICPRO_FOREVER - now ? QUICPRO_FOREVER : now + timeout;
     *ret_forever = at == QUICPRO_FOREVER;
     return timespec_of(at);
-}
-
-/* What a caller owns: the events, with the batch that holds their memory behind them. */
-struct taken {
-    quicpro_batch view;
-    struct qp_batch batch;
-};
-
-static int take(quicpro_thread *t, struct mailbox **at, quicpro_batch **ret)
-{
-    struct mailbox *box = *at;
-    struct taken *taken = malloc(sizeof(*taken));
-    if (taken == NULL)
-        return QUICPRO_ENOMEM;
-    if (box->batch.failed) {
-        free(taken);
-        return QUICPRO_ENOMEM;
-    }
-    taken->batch = box->batch;
-    taken->view = *qp_batch_seal(&taken->batch);
-    qp_batch_init(&box->batch);
-    box->bytes = 0;
-    if (box->paused) {
-        box->paused = false;
-        quicpro_stream_pause(t->loop, box->handle, 0);
-        quicpro_loop_wake(t->loop);
-    }
-    *ret = &taken->view;
-    return (int)taken->view.event_count;
 }
 
 /* Drives the loop once, for at most timeout ms (-1: no limit), as the thread would. */
@@ -536,18 +379,18 @@ int quicpro_thread_wait(quicpro_thread *t, quicpro_handle handle, quicpro_tstamp
     lock(t);
     t->waiting++;
     for (;;) {
-        struct mailbox **at = place(t, handle);
+        struct qp_mailbox **at = qp_mailbox_at(&t->boxes, handle);
         if (*at != NULL && qp_batch_count(&(*at)->batch) != 0) {
-            r = take(t, at, ret);
+            r = qp_mailbox_take(&t->boxes, *at, ret);
             break;
         }
         if (t->stop) {
             r = QUICPRO_ECLOSED;
             break;
         }
-        if ((*at != NULL && (*at)->ended) || !is_live(t, handle)) {
+        if ((*at != NULL && (*at)->ended) || !qp_mailbox_is_live(&t->boxes, handle)) {
             if (*at != NULL && (*at)->waiting == 0)
-                drop_box(at);
+                qp_mailbox_drop(at);
             r = QUICPRO_ESTALE;
             break;
         }
@@ -555,12 +398,12 @@ int quicpro_thread_wait(quicpro_thread *t, quicpro_handle handle, quicpro_tstamp
             r = QUICPRO_ETIMEDOUT;
             break;
         }
-        struct mailbox *box = get_box(t, handle);
+        struct qp_mailbox *box = qp_mailbox_get(&t->boxes, handle);
         if (box == NULL) {
             r = QUICPRO_ENOMEM;
             break;
         }
-        if (t->whole && handle == 0 && !t->guest) {
+        if (t->boxes.whole && handle == 0 && !t->guest) {
             const int ms = left_ms(&until, forever);
             drive_as_guest(t, ms);
             r = ms == 0 ? ETIMEDOUT : 0;
@@ -576,31 +419,12 @@ int quicpro_thread_wait(quicpro_thread *t, quicpro_handle handle, quicpro_tstamp
     return r;
 }
 
-void quicpro_thread_batch_free(quicpro_batch *batch)
-{
-    struct taken *taken = (struct taken *)batch;
-    if (taken == NULL)
-        return;
-    qp_batch_done(&taken->batch);
-    free(taken);
-}
-
 void quicpro_thread_ignore(quicpro_thread *t, quicpro_handle handle)
 {
     if (t == NULL || forked(t))
         return;
     lock(t);
-    struct mailbox *box = is_live(t, handle) ? get_box(t, handle) : *place(t, handle);
-    if (box != NULL) {
-        box->ignored = true;
-        box->bytes = 0;
-        qp_batch_reset(&box->batch);
-        if (box->paused)
-            quicpro_stream_pause(t->loop, handle, 0);
-        box->paused = false;
-        if (is_dead(t, box))
-            drop_box(place(t, handle));
+    if (qp_mailbox_ignore(&t->boxes, handle))
         pthread_cond_broadcast(&t->changed);
-    }
     pthread_mutex_unlock(&t->lock);
 }
