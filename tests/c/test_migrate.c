@@ -191,13 +191,15 @@ static void test_a_path_that_does_not_work(void)
     exchange_close(&p);
 }
 
+struct deafness {
+    in_port_t first;
+    unsigned lost;
+};
+
 /* What the client gets on another port at first is lost, although what it sends there arrives. */
 static bool deaf(struct net *net, bool to_server, quicpro_train *train, quicpro_tstamp *delay)
 {
-    struct {
-        in_port_t first;
-        unsigned lost;
-    } *state = net->data;
+    struct deafness *state = net->data;
     const in_port_t port = to_server ? train->peer.in.sin_port : train->local.in.sin_port;
     (void)delay;
     if (state->first == 0)
@@ -207,10 +209,7 @@ static bool deaf(struct net *net, bool to_server, quicpro_train *train, quicpro_
 
 static void test_an_answer_to_a_probe_that_is_lost(void)
 {
-    struct {
-        in_port_t first;
-        unsigned lost;
-    } state = {0};
+    struct deafness state = {0};
     struct net net = {
         .now = 1, .delay = 10 * QUICPRO_MILLISECOND, .on_datagram = deaf, .data = &state};
     struct pair p;

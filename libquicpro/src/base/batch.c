@@ -161,6 +161,12 @@ const char *qp_batch_text(struct qp_batch *batch, const char *text)
     return (const char *)copy;
 }
 
+void qp_batch_set_text(struct qp_batch *batch, quicpro_event *event, const char *text)
+{
+    event->data = qp_batch_text(batch, text);
+    event->len = event->data == NULL ? 0 : strlen(text);
+}
+
 const quicpro_batch *qp_batch_seal(struct qp_batch *batch)
 {
     assert(batch->view.events == NULL);

@@ -50,6 +50,8 @@ void qp_batch_fields_from(struct qp_batch *batch, quicpro_event *event, size_t m
 void qp_batch_fields_drop(struct qp_batch *batch, size_t mark);
 /* A copy of text that lives as long as the batch; NULL when out of memory. */
 const char *qp_batch_text(struct qp_batch *batch, const char *text);
+/* Such a copy as an event's data, with its len. */
+void qp_batch_set_text(struct qp_batch *batch, quicpro_event *event, const char *text);
 /* Turns indexes into pointers; nothing may be added afterwards. */
 const quicpro_batch *qp_batch_seal(struct qp_batch *batch);
 

@@ -152,8 +152,7 @@ void qp_h3_stream_report(struct qp_h3_stream *stream, int error, uint64_t code, 
     event->error = error;
     event->code = code;
     event->flags = remote ? QUICPRO_FLAG_REMOTE : 0;
-    event->data = qp_batch_text(stream->h3->batch, text);
-    event->len = event->data == NULL ? 0 : strlen(text);
+    qp_batch_set_text(stream->h3->batch, event, text);
 }
 
 void qp_h3_stream_fail(struct qp_h3_stream *stream, int error, uint64_t code, bool remote,

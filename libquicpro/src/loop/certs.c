@@ -188,8 +188,7 @@ static void tell(struct qp_endpoint *endpoint, int error)
         return;
     event->error = error;
     event->user = endpoint->user;
-    event->data = qp_batch_text(&loop->batch, text);
-    event->len = event->data == NULL ? 0 : strlen(text);
+    qp_batch_set_text(&loop->batch, event, text);
 }
 
 void qp_certs_look(struct quicpro_loop *loop, quicpro_tstamp now)

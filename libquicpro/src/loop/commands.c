@@ -2,9 +2,6 @@
  * does it, the connection becomes dirty. */
 #include "loop/loop.h"
 
-#include <stdio.h>
-#include <string.h>
-
 #include "h3/stream.h"
 #include "quic/raw_stream.h"
 #include "quic/tls.h"
@@ -21,20 +18,10 @@ static void touch(quicpro_loop *loop, const struct qp_h3_stream *stream)
         qp_link_mark_dirty(link);
 }
 
-/* A stream of an application's own protocol; NULL: it is none. */
-static struct qp_raw_stream *raw_get(quicpro_loop *loop, quicpro_stream handle)
-{
-    struct qp_raw_stream *stream = loop == NULL ? NULL : qp_slab_get(&loop->raw_streams, handle);
-    struct qp_link *link = stream == NULL ? NULL : qp_link_get(loop, stream->raw->conn_handle);
-    if (link != NULL)
-        qp_link_mark_dirty(link);
-    return stream;
-}
-
 /* What a command of HTTP/3 answers where there is no such stream. */
 static int no_stream(quicpro_loop *loop, quicpro_stream handle)
 {
-    return raw_get(loop, handle) == NULL ? QUICPRO_ESTALE : QUICPRO_ESTATE;
+    return qp_link_raw_stream(loop, handle, NULL) == NULL ? QUICPRO_ESTALE : QUICPRO_ESTATE;
 }
 
 int quicpro_request(quicpro_loop *loop, quicpro_conn conn, const quicpro_nv *fields,
@@ -72,13 +59,11 @@ int quicpro_stream_write(quicpro_loop *loop, quicpro_stream stream, const void *
                          int fin)
 {
     struct qp_h3_stream *s = stream_get(loop, stream);
-    struct qp_raw_stream *raw = s == NULL ? raw_get(loop, stream) : NULL;
-    if (raw != NULL) {
-        const struct qp_link *link = qp_link_get(loop, raw->raw->conn_handle);
-        if (link != NULL && qp_link_is_closing(link))
-            return QUICPRO_ESTALE;
-        return qp_raw_stream_write(raw, data, len, fin);
-    }
+    struct qp_link *link = NULL;
+    struct qp_raw_stream *raw = s == NULL ? qp_link_raw_stream(loop, stream, &link) : NULL;
+    if (raw != NULL)
+        return link != NULL && qp_link_is_closing(link) ? QUICPRO_ESTALE
+                                                        : qp_raw_stream_write(raw, data, len, fin);
     if (s == NULL)
         return QUICPRO_ESTALE;
     touch(loop, s);
@@ -98,7 +83,7 @@ int quicpro_stream_trailers(quicpro_loop *loop, quicpro_stream stream, const qui
 int quicpro_stream_reset(quicpro_loop *loop, quicpro_stream stream, uint64_t code)
 {
     struct qp_h3_stream *s = stream_get(loop, stream);
-    struct qp_raw_stream *raw = s == NULL ? raw_get(loop, stream) : NULL;
+    struct qp_raw_stream *raw = s == NULL ? qp_link_raw_stream(loop, stream, NULL) : NULL;
     if (raw != NULL) {
         qp_raw_stream_abort(raw, code);
         return 0;
@@ -124,7 +109,7 @@ int quicpro_stream_pause(quicpro_loop *loop, quicpro_stream stream, int paused)
 int quicpro_stream_set_user(quicpro_loop *loop, quicpro_stream stream, void *user)
 {
     struct qp_h3_stream *s = stream_get(loop, stream);
-    struct qp_raw_stream *raw = s == NULL ? raw_get(loop, stream) : NULL;
+    struct qp_raw_stream *raw = s == NULL ? qp_link_raw_stream(loop, stream, NULL) : NULL;
     if (raw != NULL) {
         qp_raw_stream_set_user(raw, user, &loop->handed);
         return 0;
@@ -147,11 +132,9 @@ int quicpro_conn_set_user(quicpro_loop *loop, quicpro_conn conn, void *user)
 int quicpro_conn_close(quicpro_loop *loop, quicpro_conn conn, uint64_t code, const char *reason)
 {
     struct qp_link *link = loop == NULL ? NULL : qp_link_get(loop, conn);
-    char text[QP_REASON_MAX + 1];
     if (link == NULL)
         return QUICPRO_ESTALE;
-    snprintf(text, sizeof(text), "%s", reason == NULL ? "" : reason);
-    qp_link_close(link, code, text);
+    qp_link_close(link, code, reason);
     return 0;
 }
 

@@ -75,6 +75,8 @@ void qp_count_closed(const struct qp_link *link, int error)
     struct qp_metrics *m = link->loop->metrics;
     struct qp_engine_stats stats;
     qp_metrics_add(m, reason(error), 1);
+    if (error == QUICPRO_EENGINE)
+        qp_metrics_add(m, QP_METRIC_PANICS, 1);
     if (link->conn.impl == NULL)
         return;
     link->conn.engine->get_stats(link->conn.impl, &stats);
@@ -89,7 +91,7 @@ void qp_count_response(struct quicpro_loop *loop, unsigned status)
         qp_metrics_add(loop->metrics, (enum qp_metric)(QP_METRIC_RESPONSES_1XX + class - 1), 1);
 }
 
-void qp_count_publish(struct quicpro_loop *loop)
+void qp_count_publish(const struct quicpro_loop *loop)
 {
     const struct qp_udp_counts *counts = loop->udp->counts(loop->poller);
     struct qp_metrics *m = loop->metrics;
@@ -138,15 +140,13 @@ int quicpro_loop_get_stats(const quicpro_loop *loop, quicpro_loop_stats *stats)
 {
     if (loop == NULL || stats == NULL || stats->size < sizeof(*stats))
         return QUICPRO_EINVAL;
-    const struct qp_udp_counts *counts = loop->udp->counts(loop->poller);
     const size_t size = stats->size;
-    uint64_t open = 0, busy_poll = QUICPRO_BUSY_POLL_OFF;
-    for (const struct qp_endpoint *e = loop->endpoints; e != NULL; e = e->next) {
-        open += e->open;
+    uint64_t busy_poll = QUICPRO_BUSY_POLL_OFF;
+    for (const struct qp_endpoint *e = loop->endpoints; e != NULL; e = e->next)
         for (const struct qp_port *port = e->ports; port != NULL; port = port->next)
             if (qp_port_busy_poll(port) > busy_poll)
                 busy_poll = qp_port_busy_poll(port);
-    }
+    qp_count_publish(loop);
     *stats = (quicpro_loop_stats){
         .size = size,
         .wakeups = get(loop, QP_METRIC_WAKEUPS),
@@ -154,14 +154,14 @@ int quicpro_loop_get_stats(const quicpro_loop *loop, quicpro_loop_stats *stats)
         .datagrams_out = get(loop, QP_METRIC_UDP_OUT),
         .bytes_in = get(loop, QP_METRIC_BYTES_IN),
         .bytes_out = get(loop, QP_METRIC_BYTES_OUT),
-        .syscalls_in = counts->syscalls_in,
-        .syscalls_out = counts->syscalls_out,
+        .syscalls_in = get(loop, QP_METRIC_SYSCALLS_IN),
+        .syscalls_out = get(loop, QP_METRIC_SYSCALLS_OUT),
         .dropped_in = get(loop, QP_METRIC_DROPPED),
         .send_blocked = get(loop, QP_METRIC_SEND_BLOCKED),
-        .connections = open,
+        .connections = get(loop, QP_METRIC_CONNECTIONS),
         .connections_made = get(loop, QP_METRIC_CONNECTIONS_MADE),
-        .streams = loop->streams.used + loop->raw_streams.used,
-        .streams_made = loop->streams.made + loop->raw_streams.made,
+        .streams = get(loop, QP_METRIC_STREAMS),
+        .streams_made = get(loop, QP_METRIC_STREAMS_MADE),
         .panics = get(loop, QP_METRIC_PANICS),
         .versions_sent = get(loop, QP_METRIC_VERSIONS_SENT),
         .retries_sent = get(loop, QP_METRIC_RETRIES_SENT),
@@ -173,7 +173,7 @@ int quicpro_loop_get_stats(const quicpro_loop *loop, quicpro_loop_stats *stats)
         .refused_handshakes = get(loop, QP_METRIC_REFUSED_HANDSHAKES),
         .refused_prefix = get(loop, QP_METRIC_REFUSED_PREFIX),
         .keys_spent = get(loop, QP_METRIC_KEYS_SPENT),
-        .send_refused = get(loop, QP_METRIC_SEND_REFUSED) + counts->too_large,
+        .send_refused = get(loop, QP_METRIC_SEND_REFUSED) + get(loop, QP_METRIC_SEND_TOO_LARGE),
         .spins = get(loop, QP_METRIC_SPINS),
         .busy_poll = busy_poll,
         .datagrams_refused = get(loop, QP_METRIC_FRAMES_REFUSED),

@@ -16,6 +16,6 @@ void qp_count_established(const struct qp_link *link, quicpro_tstamp now);
 void qp_count_closed(const struct qp_link *link, int error);
 void qp_count_response(struct quicpro_loop *loop, unsigned status);
 /* What others count, and how many are open. */
-void qp_count_publish(struct quicpro_loop *loop);
+void qp_count_publish(const struct quicpro_loop *loop);
 
 #endif

@@ -136,14 +136,6 @@ void qp_detached_done(struct qp_hosts *hosts)
     *hosts = (struct qp_hosts){0};
 }
 
-static void set_port(struct qp_addr *addr, uint16_t port)
-{
-    if (addr->sa.sa_family == AF_INET6)
-        addr->in6.sin6_port = htons(port);
-    else
-        addr->in.sin_port = htons(port);
-}
-
 void qp_detached_look_up(const quicpro_loop *loop, struct qp_resolve_result *result,
                          const char *host, uint16_t port, int family)
 {
@@ -154,7 +146,7 @@ void qp_detached_look_up(const quicpro_loop *loop, struct qp_resolve_result *res
             continue;
         struct qp_addr *addr = &result->addr[result->count];
         *addr = entry->addr[i];
-        set_port(addr, port);
+        qp_addr_set_port(addr, port);
         result->source[result->count++] = *addr; /* there is nothing to compare it with */
     }
     if (result->count != 0)
@@ -178,7 +170,7 @@ void qp_detached_listen(const quicpro_loop *loop, struct qp_resolve_result *resu
         qp_detached_look_up(loop, result, host, port, AF_UNSPEC);
     }
     for (size_t i = 0; i < result->count; i++)
-        set_port(&result->addr[i], port);
+        qp_addr_set_port(&result->addr[i], port);
 }
 
 /* The port of a train's local address; NULL: there is none. */

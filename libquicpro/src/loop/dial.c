@@ -116,15 +116,10 @@ static int connect_to(struct qp_link *link, const struct qp_addr *peer, const ch
 {
     struct quicpro_loop *loop = link->loop;
     uint8_t scid[QP_CID_LEN];
-    link->port = qp_port_new(link->endpoint);
-    if (link->port == NULL)
-        return QUICPRO_ENOMEM;
-    link->port->link = link;
-    int r = loop->udp->open(loop->poller, &link->port->socket, NULL, peer);
-    if (r < 0) {
-        link->port->socket.fd = -1;
+    int r = qp_port_open(&link->port, link->endpoint, NULL, peer);
+    if (r < 0)
         return r;
-    }
+    link->port->link = link;
     qp_port_report(link->port);
     link->local = link->port->socket.local;
     link->peer = *peer;

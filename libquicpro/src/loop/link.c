@@ -12,6 +12,7 @@
 enum {
     READ_MAX = 262144, /* bytes of bodies of one connection in one run, so that all get theirs */
     MAX_SEGMENTS = 64, /* of one train */
+    REASON_MAX = 256,  /* bytes of the words that a connection is closed with */
 };
 
 enum { AEAD_LIMIT_REACHED = 0x0f /* RFC 9000 section 20.1 */ };
@@ -142,12 +143,9 @@ void qp_link_end(struct qp_link *link, const struct qp_conn_close *close)
         event->user = user;
         event->flags = (uint16_t)((close->remote ? QUICPRO_FLAG_REMOTE : 0) |
                                   (close->app ? QUICPRO_FLAG_APP : 0));
-        event->data = qp_batch_text(batch, close->text);
-        event->len = event->data == NULL ? 0 : strlen(close->text);
+        qp_batch_set_text(batch, event, close->text);
     }
     qp_count_closed(link, close->error);
-    if (close->error == QUICPRO_EENGINE)
-        qp_metrics_add(link->loop->metrics, QP_METRIC_PANICS, 1);
     qp_log(&link->loop->log, close->error == 0 ? QUICPRO_LOG_DEBUG : QUICPRO_LOG_INFO,
            "connection closed: %s", close->text);
     qp_endpoint_check_drained(link->endpoint);
@@ -190,7 +188,7 @@ void qp_link_close(struct qp_link *link, uint64_t code, const char *reason)
         qp_link_end(link, &close);
     } else if (link->close_reason == NULL || link->finishing) {
         free(link->close_reason);
-        link->close_reason = strdup(reason);
+        link->close_reason = strndup(reason == NULL ? "" : reason, REASON_MAX);
         link->close_code = code;
     }
     link->finishing = false;

@@ -178,7 +178,6 @@ struct quicpro_loop {
 };
 
 enum { QP_OUT_BYTES = 65536 };
-enum { QP_REASON_MAX = 256 }; /* bytes of the words that a connection is closed with */
 
 #define QP_LINK_OF_TIMER(t) ((struct qp_link *)((char *)(t)-offsetof(struct qp_link, timer)))
 
@@ -214,12 +213,17 @@ void qp_link_send(struct qp_link *link, size_t max_bytes, quicpro_tstamp now);
 /* Sends what there is to send; true if the link should come again at once. */
 bool qp_link_flush(struct qp_link *link, quicpro_tstamp now);
 void qp_link_on_timer(struct qp_link *link, quicpro_tstamp now);
-/* Closes with an HTTP/3 code, or before the handshake is done with a transport code of 0. */
+/* Closes with an HTTP/3 code, or before the handshake is done with a transport code of 0. reason:
+ * as of quicpro_conn_close(). */
 void qp_link_close(struct qp_link *link, uint64_t code, const char *reason);
 /* The same once the peer has everything that was written; of raw connections. */
 void qp_link_finish(struct qp_link *link, uint64_t code, const char *reason);
 /* Whether its end is decided: by qp_link_close(), or because it is over. */
 bool qp_link_is_closing(const struct qp_link *link);
+/* A stream of an application's own protocol, whose connection will be looked at; NULL: it is none.
+ * *ret_link: that connection, NULL if it was reported closed; ret_link may be NULL. */
+struct qp_raw_stream *qp_link_raw_stream(quicpro_loop *loop, quicpro_stream handle,
+                                         struct qp_link **ret_link);
 /* Reports the end of a connection: streams first, then CLOSED. */
 void qp_link_end(struct qp_link *link, const struct qp_conn_close *close);
 
@@ -242,6 +246,9 @@ void qp_link_has_sent(struct qp_link *link, size_t bytes, quicpro_tstamp now);
 
 /* port.c */
 struct qp_port *qp_port_new(struct qp_endpoint *endpoint);
+/* The same with an open socket, see struct qp_udp_ops. 0; QUICPRO_ENOMEM; -errno: there is none. */
+int qp_port_open(struct qp_port **ret, struct qp_endpoint *endpoint, const struct qp_addr *local,
+                 const struct qp_addr *peer);
 void qp_port_free(struct qp_port *port);
 /* Says what its socket got, once it is open. */
 void qp_port_report(const struct qp_port *port);

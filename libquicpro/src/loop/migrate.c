@@ -63,23 +63,15 @@ static quicpro_tstamp patience(const struct qp_link *link)
 /* Another socket to the same peer. */
 static int open_other(struct qp_link *link, const struct qp_addr *local)
 {
-    struct quicpro_loop *loop = link->loop;
     leave_other(link);
-    struct qp_port *port = qp_port_new(link->endpoint);
-    if (port == NULL)
-        return QUICPRO_ENOMEM;
-    port->link = link;
-    int r = loop->udp->open(loop->poller, &port->socket, local, &link->peer);
-    if (r < 0) {
-        port->socket.fd = -1;
-        qp_port_free(port);
+    int r = qp_port_open(&link->other, link->endpoint, local, &link->peer);
+    if (r < 0)
         return r;
-    }
-    link->other = port;
+    link->other->link = link;
     link->other_is = QP_OTHER_PROBED;
-    const quicpro_tstamp span = patience(link);
-    link->probe_until = loop->now + span;
-    link->probe_again_at = loop->now + span / PROBES;
+    const quicpro_tstamp now = link->loop->now, span = patience(link);
+    link->probe_until = now + span;
+    link->probe_again_at = now + span / PROBES;
     return 0;
 }
 
@@ -101,8 +93,7 @@ static void tell(struct qp_link *link, enum quicpro_path_change change, const st
     event->conn = link->handle;
     event->user = qp_app_user(link);
     event->code = change;
-    event->data = qp_batch_text(batch, text);
-    event->len = event->data == NULL ? 0 : strlen(text);
+    qp_batch_set_text(batch, event, text);
 }
 
 /* From the path in use to the other one. */

@@ -26,6 +26,23 @@ struct qp_port *qp_port_new(struct qp_endpoint *endpoint)
     return port;
 }
 
+int qp_port_open(struct qp_port **ret, struct qp_endpoint *endpoint, const struct qp_addr *local,
+                 const struct qp_addr *peer)
+{
+    struct quicpro_loop *loop = endpoint->loop;
+    struct qp_port *port = qp_port_new(endpoint);
+    if (port == NULL)
+        return QUICPRO_ENOMEM;
+    int r = loop->udp->open(loop->poller, &port->socket, local, peer);
+    if (r < 0) {
+        port->socket.fd = -1;
+        qp_port_free(port);
+        return r;
+    }
+    *ret = port;
+    return 0;
+}
+
 void qp_port_free(struct qp_port *port)
 {
     struct quicpro_loop *loop = port->endpoint->loop;

@@ -81,9 +81,11 @@ static void feed_coalesced(struct qp_link *link, const struct qp_udp_train *trai
         rest = 0;
     memset(data + left, 0, rest);
     for (;;) {
-        const size_t n = packet->len < left ? packet->len : left;
+        size_t n = packet->len < left ? packet->len : left;
         left -= n;
-        feed(link, train, data, left == 0 ? n + rest : n, n + rest);
+        if (left == 0)
+            n += rest;
+        feed(link, train, data, n, n);
         data += n;
         if (left == 0 || !qp_packet_parse(packet, data, left, QP_CID_LEN))
             return;

@@ -54,14 +54,10 @@ void quicpro_server_free(quicpro_server *server)
 static int open_one(quicpro_server *server, const struct qp_addr *addr)
 {
     struct quicpro_loop *loop = server->endpoint.loop;
-    struct qp_port *port = qp_port_new(&server->endpoint);
-    if (port == NULL)
-        return QUICPRO_ENOMEM;
-    int r = loop->udp->open(loop->poller, &port->socket, addr, NULL);
+    struct qp_port *port;
+    int r = qp_port_open(&port, &server->endpoint, addr, NULL);
     if (r < 0) {
         char text[64];
-        port->socket.fd = -1;
-        qp_port_free(port);
         qp_addr_text(addr, text, sizeof(text));
         const char *iface = server->endpoint.options.iface;
         return qp_loop_fail(loop, r, "cannot listen on %s%s%s: %s", text,
@@ -69,14 +65,6 @@ static int open_one(quicpro_server *server, const struct qp_addr *addr)
     }
     qp_port_report(port);
     return qp_addr_port(&port->socket.local);
-}
-
-static void set_port(struct qp_addr *addr, int port)
-{
-    if (addr->sa.sa_family == AF_INET6)
-        addr->in6.sin6_port = htons((uint16_t)port);
-    else
-        addr->in.sin_port = htons((uint16_t)port);
 }
 
 int quicpro_server_listen(quicpro_server *server, const char *host, uint16_t port)
@@ -96,7 +84,7 @@ int quicpro_server_listen(quicpro_server *server, const char *host, uint16_t por
     int opened = 0, first_error = 0;
     for (size_t i = 0; i < result.count; i++) {
         if (opened > 0)
-            set_port(&result.addr[i], opened);
+            qp_addr_set_port(&result.addr[i], (uint16_t)opened);
         int r = open_one(server, &result.addr[i]);
         if (r > 0 && opened == 0)
             opened = r;

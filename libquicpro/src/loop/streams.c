@@ -2,18 +2,18 @@
  */
 #include <quicpro/stream.h>
 
-#include <stdio.h>
-
 #include "loop/loop.h"
 #include "quic/raw_stream.h"
 
-/* The stream, whose connection will be looked at; NULL: stale. */
-static struct qp_raw_stream *stream_get(quicpro_loop *loop, quicpro_stream handle)
+struct qp_raw_stream *qp_link_raw_stream(quicpro_loop *loop, quicpro_stream handle,
+                                         struct qp_link **ret_link)
 {
     struct qp_raw_stream *stream = loop == NULL ? NULL : qp_slab_get(&loop->raw_streams, handle);
     struct qp_link *link = stream == NULL ? NULL : qp_link_get(loop, stream->raw->conn_handle);
     if (link != NULL)
         qp_link_mark_dirty(link);
+    if (ret_link != NULL)
+        *ret_link = link;
     return stream;
 }
 
@@ -48,20 +48,20 @@ int quicpro_stream_open(quicpro_loop *loop, quicpro_conn conn, int bidi, void *u
 int64_t quicpro_stream_read(quicpro_loop *loop, quicpro_stream stream, void *buf, size_t cap,
                             int *fin, uint64_t *code)
 {
-    struct qp_raw_stream *s = stream_get(loop, stream);
+    struct qp_raw_stream *s = qp_link_raw_stream(loop, stream, NULL);
     return s == NULL ? no_stream(loop, stream) : qp_raw_stream_read(s, buf, cap, fin, code);
 }
 
 int quicpro_stream_shutdown(quicpro_loop *loop, quicpro_stream stream, unsigned how, uint64_t code)
 {
-    struct qp_raw_stream *s = stream_get(loop, stream);
+    struct qp_raw_stream *s = qp_link_raw_stream(loop, stream, NULL);
     return s == NULL ? no_stream(loop, stream) : qp_raw_stream_shutdown(s, how, code);
 }
 
 int quicpro_stream_set_priority(quicpro_loop *loop, quicpro_stream stream, unsigned urgency,
                                 int incremental)
 {
-    struct qp_raw_stream *s = stream_get(loop, stream);
+    struct qp_raw_stream *s = qp_link_raw_stream(loop, stream, NULL);
     return s == NULL ? no_stream(loop, stream)
                      : qp_raw_stream_set_priority(s, urgency, incremental != 0);
 }
@@ -81,13 +81,11 @@ int quicpro_datagram_send(quicpro_loop *loop, quicpro_conn conn, const void *dat
 int quicpro_conn_finish(quicpro_loop *loop, quicpro_conn conn, uint64_t code, const char *reason)
 {
     struct qp_link *link = loop == NULL ? NULL : qp_link_get(loop, conn);
-    char text[QP_REASON_MAX + 1];
     if (link == NULL)
         return QUICPRO_ESTALE;
     if (link->app != QP_APP_RAW)
         return QUICPRO_ESTATE;
-    snprintf(text, sizeof(text), "%s", reason == NULL ? "" : reason);
-    qp_link_finish(link, code, text);
+    qp_link_finish(link, code, reason);
     return 0;
 }
 

@@ -8,16 +8,11 @@ void qp_metrics_init(struct qp_metrics *m)
     __atomic_store_n(&m->layout, QP_METRICS_LAYOUT, __ATOMIC_RELEASE);
 }
 
-static void add(uint64_t *word, uint64_t n)
-{
-    __atomic_store_n(word, __atomic_load_n(word, __ATOMIC_RELAXED) + n, __ATOMIC_RELAXED);
-}
-
 void qp_histogram_add(struct qp_histogram *h, quicpro_tstamp duration)
 {
     unsigned i = 0;
     while (i < QP_HISTOGRAM_BUCKETS - 1 && duration > QUICPRO_MILLISECOND << i)
         i++;
-    add(&h->bucket[i], 1);
-    add(&h->sum_ns, duration);
+    qp_metrics_add_word(&h->bucket[i], 1);
+    qp_metrics_add_word(&h->sum_ns, duration);
 }

@@ -112,9 +112,14 @@ static inline void qp_metrics_set(struct qp_metrics *m, enum qp_metric id, uint6
 }
 
 /* There is one writer, so this need not be one step. */
+static inline void qp_metrics_add_word(uint64_t *word, uint64_t n)
+{
+    __atomic_store_n(word, __atomic_load_n(word, __ATOMIC_RELAXED) + n, __ATOMIC_RELAXED);
+}
+
 static inline void qp_metrics_add(struct qp_metrics *m, enum qp_metric id, uint64_t n)
 {
-    qp_metrics_set(m, id, qp_metrics_get(m, id) + n);
+    qp_metrics_add_word(&m->value[id], n);
 }
 
 void qp_metrics_init(struct qp_metrics *m);

@@ -2,8 +2,8 @@
 #include "os/addr.h"
 
 #include <arpa/inet.h>
-#include <stdio.h>
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 socklen_t qp_addr_len(const struct qp_addr *addr)

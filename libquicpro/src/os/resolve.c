@@ -15,14 +15,6 @@
 
 enum { HOST_MAX = 255 }; /* RFC 1035 section 2.3.4 */
 
-static void set_port(struct qp_addr *addr, uint16_t port)
-{
-    if (addr->sa.sa_family == AF_INET6)
-        addr->in6.sin6_port = htons(port);
-    else
-        addr->in.sin_port = htons(port);
-}
-
 static bool take(struct qp_addr *ret, const struct sockaddr *sa, socklen_t len)
 {
     if ((sa->sa_family != AF_INET || len != sizeof(ret->in)) &&
@@ -73,7 +65,7 @@ int qp_resolve_literal(struct qp_addr *ret, const char *host, uint16_t port)
     } else {
         return 0;
     }
-    set_port(&addr, port);
+    qp_addr_set_port(&addr, port);
     *ret = addr;
     return 1;
 }
@@ -121,7 +113,7 @@ static void look_up(struct qp_resolve_result *result, const char *host, uint16_t
          at = at->ai_next) {
         struct qp_addr *addr = &result->addr[result->count];
         if (take(addr, at->ai_addr, at->ai_addrlen)) {
-            set_port(addr, port);
+            qp_addr_set_port(addr, port);
             result->count++;
         }
     }

@@ -169,14 +169,6 @@ static int wake_fd(const struct qp_udp_poller *poller)
     return -ENOTSUP;
 }
 
-static void set_port(struct qp_addr *addr, int port)
-{
-    if (addr->sa.sa_family == AF_INET6)
-        addr->in6.sin6_port = htons((uint16_t)port);
-    else
-        addr->in.sin_port = htons((uint16_t)port);
-}
-
 /* Whether two sockets cannot both be bound. */
 static bool collide(const struct qp_addr *a, const struct qp_addr *b)
 {
@@ -226,7 +218,7 @@ static int open_socket(struct qp_udp_poller *poller, struct qp_udp_socket *socke
         const int port = free_port(poller);
         if (port == 0)
             return -EADDRNOTAVAIL;
-        set_port(&at, port);
+        qp_addr_set_port(&at, (uint16_t)port);
     }
     for (const struct node *n = nodes_of(poller, qp_addr_port(&at)); n != NULL; n = n->next)
         if (collide(&n->socket->local, &at))

@@ -169,8 +169,7 @@ static void report_reset(struct qp_raw_stream *stream, int error, uint64_t code,
     event->error = error;
     event->code = code;
     event->flags = remote ? QUICPRO_FLAG_REMOTE : 0;
-    event->data = qp_batch_text(stream->raw->batch, text);
-    event->len = event->data == NULL ? 0 : strlen(text);
+    qp_batch_set_text(stream->raw->batch, event, text);
 }
 
 /* Everything that is left of a stream; the stream stays, for others walk the table. */
