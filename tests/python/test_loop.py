@@ -132,7 +132,7 @@ def test_watcher_tells_reading_from_writing(loop: str) -> None:
         a, b = socket.socketpair()
         a.setblocking(False)
         ready = asyncio.Event()
-        watcher = _Watcher(asyncio.get_running_loop(), ready.set)
+        watcher = _Watcher(asyncio.get_running_loop(), ready.set, sockets=True)
         watcher.update({a.fileno(): lib.QUICPRO_WANT_READABLE})
         await flushed()
         assert not ready.is_set()
@@ -167,3 +167,46 @@ def test_a_backend_that_does_not_exist(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_needs_a_running_loop() -> None:
     with pytest.raises(RuntimeError):
         LoopDriver(Config(), print)
+
+
+@pytest.mark.parametrize("changed", [False, True])
+def test_watches_outlive_errors_of_sockets(loop: str, changed: bool) -> None:
+    """Which libuv ends without a word."""
+
+    async def main() -> None:
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as peer:
+            peer.bind(("127.0.0.1", 0))
+            ours = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+            ours.setblocking(False)
+            ours.connect(peer.getsockname())
+        ready = asyncio.Event()
+        seen: list[object] = []
+
+        def read() -> None:
+            try:
+                seen.append(ours.recv(100))
+            except OSError as e:
+                seen.append(type(e))
+            ready.set()
+
+        watcher = _Watcher(asyncio.get_running_loop(), read, sockets=True)
+        watcher.update({ours.fileno(): lib.QUICPRO_WANT_READABLE})
+        ours.send(b"refused")
+        await ready.wait()
+        if changed:  # before it is renewed
+            both = lib.QUICPRO_WANT_READABLE | lib.QUICPRO_WANT_WRITABLE
+            watcher.update({ours.fileno(): both})
+            watcher.update({ours.fileno(): lib.QUICPRO_WANT_READABLE})
+        await flushed()
+        await flushed()
+        seen.clear()
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as peer:
+            peer.bind(ours.getpeername())
+            peer.sendto(b"back", ours.getsockname())
+            ready.clear()
+            await ready.wait()
+        assert seen == [b"back"]
+        watcher.update({})
+        ours.close()
+
+    drive(main, loop)

@@ -23,33 +23,52 @@ class _Watcher:
     Args:
         loop: where.
         run: called when one of them is ready.
+        sockets: whether they can have errors. libuv (uvloop) calls back once for a socket with an
+            error, "connection refused" say, and then watches it no more; nobody is told.
     """
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, run: Callable[[], None]) -> None:
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, run: Callable[[], None], sockets: bool
+    ) -> None:
         self._loop = loop
         self._run = run
+        self._renews = sockets and not isinstance(loop, asyncio.SelectorEventLoop)
         self._wants: dict[int, int] = {}
 
     def update(self, wants: dict[int, int]) -> None:
         """Watch these, and nothing else."""
         for fd in self._wants.keys() - wants.keys():
-            self._set(fd, self._wants[fd], 0)
+            self._change(fd, self._wants[fd], 0)
         for fd, bits in wants.items():
-            self._set(fd, self._wants.get(fd, 0), bits)
+            self._change(fd, self._wants.get(fd, 0), bits)
         self._wants = wants
 
-    def _set(self, fd: int, old: int, new: int) -> None:
-        changed = old ^ new
+    def _change(self, fd: int, old: int, new: int) -> None:
+        try:
+            self._set(fd, old ^ new, new)
+        except RuntimeError:  # this watch has ended
+            self._set(fd, old | new, 0)
+            self._set(fd, new, new)
+
+    def _set(self, fd: int, changed: int, new: int) -> None:
+        call = (self._run_and_renew, fd) if self._renews else (self._run,)
         if changed & _READABLE_ONLY:
             if new & _READABLE_ONLY:
-                self._loop.add_reader(fd, self._run)
+                self._loop.add_reader(fd, *call)
             else:
                 self._loop.remove_reader(fd)
         if changed & _WRITABLE:
             if new & _WRITABLE:
-                self._loop.add_writer(fd, self._run)
+                self._loop.add_writer(fd, *call)
             else:
                 self._loop.remove_writer(fd)
+
+    def _run_and_renew(self, fd: int) -> None:
+        self._loop.call_soon(self._renew, fd)  # if it ends, then after this call
+        self._run()
+
+    def _renew(self, fd: int) -> None:
+        self._change(fd, 0, self._wants.get(fd, 0))
 
 
 class LoopDriver:
@@ -69,11 +88,11 @@ class LoopDriver:
         self._on_batch = on_batch
         self._batch = ffi.new("const quicpro_batch **")
         self._asyncio = asyncio.get_running_loop()
-        self._watcher = _Watcher(self._asyncio, self.run)
-        self._version = ffi.new("uint64_t *")
-        self._list = ffi.new("quicpro_watch[]", 8)
         # Most backends have one descriptor for everything, and no timer beside it.
         self._single = lib.quicpro_loop_fd(self.ptr) >= 0
+        self._watcher = _Watcher(self._asyncio, self.run, sockets=not self._single)
+        self._version = ffi.new("uint64_t *")
+        self._list = ffi.new("quicpro_watch[]", 8)
         self._flush_scheduled = False
         self._timer: asyncio.TimerHandle | None = None
         self._expiry = _FOREVER

@@ -73,7 +73,8 @@ typedef struct quicpro_watch {
  *  there must be one after quicpro_server_listen() and whatever else opens sockets). With most
  *  backends there is one that never changes; the "poll" backend has one for each socket and one
  *  more. They stay the loop's. A number that was listed is not used for anything else before it has
- *  been missing from a later list.
+ *  been missing from a later list. Sockets can be ready because of an error, which run reads:
+ *  call it then as well, and where that ends the watch (libuv's uv_poll_t) begin a new one.
  *  @param ret      written by at most max entries, the whole list if there is room for it
  *  @param version  in: of the list that the caller has, 0 for none; out: of this one, if it was
  *                  written whole
