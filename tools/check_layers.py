@@ -56,6 +56,8 @@ RAW = {
     "_batch",
     "_check",
     "_exchange",
+    "_finalize",
+    "_hooks",
     "_inline",
     "_loop",
     "_raw",

@@ -135,6 +135,32 @@ static void test_a_locked_configuration_stays_as_it_is(void)
     }
 }
 
+static void no_qlog(void *user, quicpro_conn conn, const char *name, const uint8_t *data,
+                    size_t len)
+{
+    (void)user, (void)conn, (void)name, (void)data, (void)len;
+}
+
+static void test_a_function_for_qlogs_is_copied_and_locked(void)
+{
+    quicpro_config *config;
+    struct qp_options options;
+    int user;
+    CHECK_INT(quicpro_config_set_qlog(NULL, no_qlog, NULL), ==, QUICPRO_EINVAL);
+    if (!CHECK_INT(quicpro_config_new(&config), ==, 0))
+        return;
+    CHECK_INT(quicpro_config_set_qlog(config, no_qlog, &user), ==, 0);
+    quicpro_config_set(config, "security_allow_config_override", "false");
+    CHECK_INT(quicpro_config_set_qlog(config, NULL, NULL), ==, QUICPRO_EPOLICY);
+    CHECK_STR(quicpro_config_error(config),
+              "the configuration is locked; the function for qlogs stays as it is");
+    if (CHECK_INT(qp_options_copy(&options, config), ==, 0)) {
+        CHECK(options.qlog_fn == no_qlog && options.qlog_user == &user);
+        qp_options_done(&options);
+    }
+    quicpro_config_free(config);
+}
+
 /* What something runs with changes only where a row says so. */
 static void test_each_row_of_what_runs(void)
 {
@@ -229,6 +255,7 @@ int main(void)
         TEST(test_get_returns_the_default_and_set_takes_it),
         TEST(test_set),
         TEST(test_a_locked_configuration_stays_as_it_is),
+        TEST(test_a_function_for_qlogs_is_copied_and_locked),
         TEST(test_each_row_of_what_runs),
         TEST(test_wrong_arguments),
         TEST(test_out_of_memory),

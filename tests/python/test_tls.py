@@ -225,7 +225,7 @@ def test_reload(start: Starter, folder: Path, root: Authority) -> None:
 def test_files_are_watched(
     start: Starter, folder: Path, root: Authority, caplog: pytest.LogCaptureFixture
 ) -> None:
-    caplog.set_level("INFO", "quicpro.server")
+    caplog.set_level("INFO", "quicpro")
     live = start(certs=folder, config=Config(tls_watch=0.01))
     new = root.issue("new", "localhost")
     (folder / "new.pem").write_bytes(new.pem)

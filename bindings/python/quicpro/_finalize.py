@@ -9,6 +9,8 @@ import weakref
 from collections.abc import Callable
 from typing import Any
 
+from ._ffi import lib
+
 __all__ = ["finalize"]
 
 _numbers = itertools.count()
@@ -34,9 +36,11 @@ def finalize(owner: object, free: Callable[..., object], *args: Any) -> weakref.
 def _at_exit() -> None:
     here = threading.current_thread()
     if any(thread.is_alive() for thread in threading.enumerate() if thread is not here):
+        lib.quicpro_py_ended = 1
         return
     for finalizer in reversed(list(_left.values())):
         finalizer()
+    lib.quicpro_py_ended = 1
 
 
 # With the first finalizer weakref registers an exit function, behind which none is called. The one

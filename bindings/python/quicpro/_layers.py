@@ -15,6 +15,7 @@ import stat
 from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple
 
+from ._hooks import Qlog
 from ._options import Option, find, find_seconds, nearest, table
 from ._toml import Document, Place, parse
 from .errors import ConfigError, InvalidType, InvalidValue, UnknownOption
@@ -61,6 +62,7 @@ class Layer(NamedTuple):
 
     settings: tuple[Setting, ...] = ()
     deprecated: tuple[str, ...] = ()
+    qlog: Qlog | None = None  # if one is given
 
 
 class _Origin(NamedTuple):
@@ -224,11 +226,18 @@ def _layer(
 def from_options(options: Mapping[str, object], source: str) -> Layer:
     """The layer of keyword arguments, or of the command line."""
     origin = _Origin(source)
-    return _layer(
-        ((name, name, value, origin) for name, value in options.items()),
+    layer = _layer(
+        ((name, name, value, origin) for name, value in options.items() if name != "qlog"),
         seconds=True,
         strict=False,
     )
+    return layer._replace(qlog=_qlog(options["qlog"])) if "qlog" in options else layer
+
+
+def _qlog(function: object) -> Qlog:
+    if function is not None and not callable(function):
+        raise TypeError(f"qlog is a function of a name and bytes, or None, not {function!r}")
+    return Qlog(function)
 
 
 def environment() -> Mapping[str, str]:

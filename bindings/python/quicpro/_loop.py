@@ -9,6 +9,7 @@ from typing import Any
 from ._batch import submit
 from ._check import check
 from ._ffi import ffi, lib
+from ._hooks import send_log
 from .config import Config
 
 _READABLE_ONLY = lib.QUICPRO_WANT_READABLE
@@ -84,6 +85,7 @@ class LoopDriver:
         ret = ffi.new("quicpro_loop **")
         check(lib.quicpro_loop_new(ret, config._struct))
         self.ptr = ret[0]
+        send_log(self.ptr)
         self.records: list[bytes] = []
         self._on_batch = on_batch
         self._batch = ffi.new("const quicpro_batch **")

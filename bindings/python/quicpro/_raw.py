@@ -392,6 +392,7 @@ class Core:
         wake: Callable[[list[Any]], None],
     ) -> None:
         self.loop = loop
+        self.config = config  # with the function that its server calls
         self.front: Any = None
         self.changed = changed
         self.wake = wake

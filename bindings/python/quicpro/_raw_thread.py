@@ -17,6 +17,7 @@ from . import errors
 from ._check import check, check_loop
 from ._ffi import ffi, lib
 from ._finalize import finalize
+from ._hooks import send_log
 from ._raw import ConnectionCore, Core
 from ._raw_stream import WAIT
 from .config import Config
@@ -65,6 +66,7 @@ class Hub:
         check(lib.quicpro_thread_collect(self.ptr))
         self._loop = ffi.new("quicpro_loop **")
         check(lib.quicpro_thread_enter(self.ptr, self._loop))
+        send_log(self._loop[0])
         lib.quicpro_thread_leave(self.ptr)
         self.core = Core(self._loop[0], config, connection_class, lambda: None, lambda gate: None)
         self.core.front = self

@@ -49,7 +49,6 @@ class ASGIServer:
         self.loop = asyncio.get_running_loop()
         self.driver: LoopDriver
         self.on_drained: Callable[[], None] = lambda: None
-        self.on_certificates: Callable[[int, str], None] = lambda error, text: None
         self.requests: dict[int, ExchangeLogic] = {}
         self._peers: dict[int, dict[str, Any]] = {}  # by connection: what its scopes share
         self._fields: dict[Any, tuple[int, bytes]] = {}
@@ -118,21 +117,16 @@ class ASGIServer:
                 if exchange is not None:
                     exchange.on_data(b"", True)
             else:
-                text = b""
-                if kind in (_batch.CLOSED, _batch.CERTIFICATES):
-                    text = _batch.body(words[i + 4], words[i + 5])
-                self.on_event(kind, words[i + 1], _batch.error_of(head), text)
+                self.on_event(kind, words[i + 1])
         return False
 
-    def on_event(self, kind: int, conn: int, error: int, text: bytes) -> None:
+    def on_event(self, kind: int, conn: int) -> None:
         """What is not about a request."""
         if kind == _batch.CLOSED:
             self._peers.pop(conn, None)
             self._tls.pop(conn, None)
         elif kind == _batch.DRAINED:
             self.on_drained()
-        elif kind == _batch.CERTIFICATES:
-            self.on_certificates(error, text.decode("utf-8", "replace"))
 
     def scope_template(self, conn: int) -> dict[str, Any]:
         """What is the same in the scopes of all requests of a connection."""

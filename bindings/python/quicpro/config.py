@@ -10,6 +10,7 @@ from typing import Any, NoReturn
 from . import _layers
 from ._check import error
 from ._ffi import ffi, lib
+from ._hooks import Qlog, QlogFunction
 from ._layers import Layer, Setting
 from ._options import Option, Value, find, table
 from .errors import ConfigError, ConfigFrozen
@@ -88,6 +89,11 @@ class Config:
         **options: keys and values of the table (`Config.options()` lists it). Keys that end with a
             unit take integers of it; without the suffix they take seconds: `max_idle_timeout=30.0`
             is `max_idle_timeout_ms=30000`. Lists take lists of strings.
+        qlog: called with the qlogs of connections as they come: a name, such as
+            "8394c8f03e515708_server", and whole records (JSON text sequences, RFC 7464); with b""
+            once the connection is gone. `qlog_dir` writes files; the other options of the chapter
+            hold for both. It is called in the middle of things, for blocking clients in a thread of
+            the library's: it must not call quicpro. What it raises is logged.
 
     Raises:
         UnknownOption: no such key; the text names the nearest one.
@@ -96,8 +102,9 @@ class Config:
         ConfigError: a file cannot be read or is not TOML.
     """
 
-    __slots__ = ("_layers", "_sources", "_struct", "_values")
+    __slots__ = ("_layers", "_qlog", "_sources", "_struct", "_values")
     _layers: tuple[Layer, ...]
+    _qlog: Qlog
     _sources: dict[str, str]
     _struct: Any
     _values: dict[str, Value]
@@ -113,7 +120,12 @@ class Config:
     def _build(self, layers: tuple[Layer, ...]) -> None:
         struct = _new()
         sources: dict[str, str] = {}
+        qlog = Qlog(None)
         for layer in layers:
+            if layer.qlog is not None and layer.qlog.function is not qlog.function:
+                qlog = layer.qlog
+                if (rc := qlog.set(struct)) < 0:
+                    raise error(rc, ffi.string(lib.quicpro_config_error(struct)).decode())
             for setting in layer.settings:
                 wrong = _set(struct, setting, sources.get(_layers.LOCK, ""))
                 if wrong is not None:
@@ -125,6 +137,7 @@ class Config:
         }
         for name, value in (
             ("_layers", layers),
+            ("_qlog", qlog),
             ("_struct", struct),
             ("_sources", sources),
             ("_values", values),
@@ -192,7 +205,8 @@ class Config:
         return sorted(found, key=lambda e: (e.line or 0, e.column or 0))
 
     def replace(self, **options: object) -> Config:
-        """A copy with other values for some options; where the rest came from is kept.
+        """A copy with other values for some options, or another `qlog`; where the rest came from is
+        kept.
 
         Raises:
             ConfigError: as `Config` does.
@@ -212,6 +226,11 @@ class Config:
     def to_dict(self) -> dict[str, Value]:
         """Every option with its effective value."""
         return dict(self._values)
+
+    @property
+    def qlog(self) -> QlogFunction | None:
+        """The function that takes qlogs."""
+        return self._qlog.function
 
     def source(self, key: str) -> str:
         """Where the value of an option came from: "default", "file PATH:LINE:COLUMN",
@@ -233,16 +252,20 @@ class Config:
         return self._values[self._known(key).key]
 
     def __repr__(self) -> str:
-        own = {
+        own: dict[str, object] = {
             setting.option.key: self._values[setting.option.key]
             for layer in self._layers
             for setting in layer.settings
             if setting.source in ("Config", "command line")
         }
+        if self.qlog is not None:
+            own["qlog"] = self.qlog
         return f"Config({', '.join(f'{k}={v!r}' for k, v in own.items())})"
 
     def __eq__(self, other: object) -> bool:
-        return self._values == other._values if isinstance(other, Config) else NotImplemented
+        if not isinstance(other, Config):
+            return NotImplemented
+        return self._values == other._values and self.qlog is other.qlog
 
     def __hash__(self) -> int:
         return hash(tuple(self._values.items()))

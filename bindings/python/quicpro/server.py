@@ -65,10 +65,6 @@ def asgi_server(tasks: str = "auto", native: bool | None = None) -> Callable[...
     return ASGIServer
 
 
-def _log_certificates(error: int, text: str) -> None:
-    logger.log(logging.ERROR if error else logging.INFO, "%s", text)
-
-
 class Lifespan:
     """The lifespan protocol: startup before the first request, shutdown after the last."""
 
@@ -209,7 +205,6 @@ class Server:
         )
         self._drained = asyncio.Event()
         asgi.on_drained = self._drained.set
-        asgi.on_certificates = _log_certificates
         driver = self._driver = LoopDriver(self._config, asgi.on_batch)
         asgi.bind(driver)
         try:
@@ -401,9 +396,9 @@ async def _serve(
         try:
             server.reload_tls()
         except errors.QuicproError as e:
-            _log_certificates(e.code, f"certificates were not reloaded, the old ones stay: {e}")
+            logger.error("certificates were not reloaded, the old ones stay: %s", e)
         else:
-            _log_certificates(0, "certificates were reloaded")
+            logger.info("certificates were reloaded")
 
     await server.start()
     handlers = {signal.SIGINT: on_signal, signal.SIGTERM: on_signal, signal.SIGHUP: on_hangup}

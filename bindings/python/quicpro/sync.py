@@ -18,6 +18,7 @@ from . import _batch, _stats, errors
 from ._check import check, check_loop, error
 from ._ffi import ffi, lib
 from ._finalize import finalize
+from ._hooks import send_log
 from ._messages import (
     Body,
     ConnectionInfo,
@@ -60,6 +61,8 @@ class _Engine:
         self.doomed: list[Any] = []  # clients that whoever leaves it frees
         # Clients must be freed before the thread; both finalizers run at exit, this one last.
         self._finalizer = finalize(self, lib.quicpro_thread_free, self.ptr)
+        with self as loop:
+            send_log(loop)
 
     @classmethod
     def get(cls) -> _Engine:

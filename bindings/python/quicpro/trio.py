@@ -21,6 +21,7 @@ except ImportError as e:  # pragma: no cover
 
 from ._check import check
 from ._ffi import ffi, lib
+from ._hooks import send_log
 from ._raw import by_name, check_port, client_options, server_options
 from ._raw_async import (
     Connection,
@@ -47,6 +48,7 @@ class _Driver:
         ret = ffi.new("quicpro_loop **")
         check(lib.quicpro_loop_new(ret, config._struct))
         self.ptr = ret[0]
+        send_log(self.ptr)
         self._on_batch = on_batch
         self._over = over
         self._batch = ffi.new("const quicpro_batch **")

@@ -73,6 +73,8 @@ int quicpro_config_new(quicpro_config **ret);
 void quicpro_config_free(quicpro_config *config);
 int quicpro_config_set(quicpro_config *config, const char *key, const char *value);
 int quicpro_config_set_bytes(quicpro_config *config, const char *key, const void *data, size_t len);
+typedef void quicpro_qlog_fn(void *user, quicpro_conn conn, const char *name, const uint8_t *data, size_t len);
+int quicpro_config_set_qlog(quicpro_config *config, quicpro_qlog_fn *fn, void *user);
 const char *quicpro_config_get(quicpro_config *config, const char *key);
 const char *quicpro_config_error(const quicpro_config *config);
 const quicpro_option *quicpro_option_at(size_t index);
@@ -374,3 +376,8 @@ int quicpro_thread_wait(quicpro_thread *thread, quicpro_handle handle, quicpro_t
                         quicpro_batch **ret);
 void quicpro_thread_batch_free(quicpro_batch *batch);
 void quicpro_thread_ignore(quicpro_thread *thread, quicpro_handle handle);
+extern "Python" int quicpro_py_on_log(int level, const char *line);
+extern "Python" int quicpro_py_on_qlog(uint64_t number, const char *name, const uint8_t *data, size_t len);
+void quicpro_py_log(void *user, int level, const char *line);
+void quicpro_py_qlog(void *user, quicpro_conn conn, const char *name, const uint8_t *data, size_t len);
+extern volatile int quicpro_py_ended;

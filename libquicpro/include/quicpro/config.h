@@ -73,6 +73,28 @@ QUICPRO_API int quicpro_config_set(quicpro_config *config, const char *key, cons
 QUICPRO_API int quicpro_config_set_bytes(quicpro_config *config, const char *key, const void *data,
                                          size_t len);
 
+/** Takes the qlogs of connections, as they come: whole records (JSON text sequences, RFC 7464),
+ *  handed over at the end of each flush that made some. Of each connection the first record is the
+ *  one about the file. Must not call back into the library.
+ *  @param user  as set with the function
+ *  @param conn  whose they are; of an attempt that nobody was told of, a handle not seen elsewhere
+ *  @param name  what a file of them would be called, without ".sqlog", such as
+ *               "8394c8f03e515708_server"; borrowed for the call, the same for the connection's
+ * life
+ *  @param data  borrowed for the call; len in bytes. NULL with len 0: the connection is gone, and
+ *               this is the last call for it */
+typedef void quicpro_qlog_fn(void *user, quicpro_conn conn, const char *name, const uint8_t *data,
+                             size_t len);
+
+/** Sends the qlogs of connections to a function, too ("qlog_dir" writes files): those of servers
+ * and clients made from this configuration afterwards. All other options of the chapter "qlog" hold
+ * for both.
+ *  @param fn    NULL: none (the default)
+ *  @param user  handed to it; borrowed as long as there is a server or client made from config
+ *  @return 0; QUICPRO_EPOLICY: config is locked; QUICPRO_EINVAL
+ *  @since 0.1 */
+QUICPRO_API int quicpro_config_set_qlog(quicpro_config *config, quicpro_qlog_fn *fn, void *user);
+
 /** Reads one option back as text, which quicpro_config_set() takes again; of bytes only "(N bytes)"
  *  is told, which may be set again where they are set already.
  *  @param key  a key of the table, or an old name of one; borrowed for the call

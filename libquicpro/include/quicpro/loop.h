@@ -110,21 +110,6 @@ QUICPRO_API quicpro_tstamp quicpro_now(void);
 QUICPRO_API void quicpro_loop_set_log(quicpro_loop *loop, quicpro_log_fn *fn, void *user,
                                       int level);
 
-/** Takes the qlogs of connections, as they come: whole records (JSON text sequences, RFC 7464),
- *  handed over at the end of each flush that made some and when a connection is gone. Of each
- *  connection the first record is the one about the file. Must not call back into the library.
- *  @param user  as set with the function
- *  @param conn  whose they are; of an attempt that nobody was told of, a handle not seen elsewhere
- *  @param data  borrowed for the call; len in bytes */
-typedef void quicpro_qlog_fn(void *user, quicpro_conn conn, const uint8_t *data, size_t len);
-
-/** Sends the qlogs of connections that begin from now on to a function, too ("qlog_dir" writes
- *  files). All other options of the chapter "qlog" hold for both.
- *  @param fn    NULL: none (the default)
- *  @param user  handed to it; borrowed as long as the function is set
- *  @since 0.1 */
-QUICPRO_API void quicpro_loop_set_qlog(quicpro_loop *loop, quicpro_qlog_fn *fn, void *user);
-
 /** What the last failed call on this loop, its servers or its clients had to say, as one line for
  *  people; "" if none failed.
  *  @return owned by the loop until its next call

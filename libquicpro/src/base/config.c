@@ -160,6 +160,20 @@ int quicpro_config_set_bytes(quicpro_config *config, const char *key, const void
     return refuse_change(&refusal, "");
 }
 
+int quicpro_config_set_qlog(quicpro_config *config, quicpro_qlog_fn *fn, void *user)
+{
+    if (config == NULL)
+        return QUICPRO_EINVAL;
+    if (!config->options.security_allow_config_override) {
+        snprintf(config->error, sizeof(config->error),
+                 "the configuration is locked; the function for qlogs stays as it is");
+        return QUICPRO_EPOLICY;
+    }
+    config->options.qlog_fn = fn;
+    config->options.qlog_user = user;
+    return 0;
+}
+
 const char *quicpro_config_get(quicpro_config *config, const char *key)
 {
     int row = config == NULL || key == NULL ? -1 : qp_option_row(key);

@@ -280,6 +280,8 @@ struct qp_options {
 #undef QP_OPTION_N
 #undef QP_OPTION_R
 #undef QP_OPTION_D
+    quicpro_qlog_fn *qlog_fn; /* quicpro_config_set_qlog(); NULL: none */
+    void *qlog_user;
 };
 
 struct quicpro_config {

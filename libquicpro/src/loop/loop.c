@@ -326,12 +326,6 @@ void quicpro_loop_set_log(quicpro_loop *loop, quicpro_log_fn *fn, void *user, in
     qp_log(&loop->log, QUICPRO_LOG_INFO, "%s", loop->backend);
 }
 
-void quicpro_loop_set_qlog(quicpro_loop *loop, quicpro_qlog_fn *fn, void *user)
-{
-    loop->qlog_fn = fn;
-    loop->qlog_user = user;
-}
-
 const char *quicpro_loop_error(const quicpro_loop *loop)
 {
     return loop->error;

@@ -169,8 +169,6 @@ struct quicpro_loop {
     struct qp_hosts hosts; /* detached: where they are */
     bool again;            /* run has work although nothing is ready */
     struct qp_log log;
-    quicpro_qlog_fn *qlog_fn; /* NULL: none */
-    void *qlog_user;
     char error[256];
     size_t qlogs_open;
     struct qp_metrics *metrics; /* own_metrics, or the application's memory */

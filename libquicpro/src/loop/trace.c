@@ -20,6 +20,7 @@ struct trace {
     int fd;      /* -1: none yet, or no more */
     bool to_dir; /* a file is wanted */
     bool failed; /* the connection ended in an error */
+    bool told;   /* the function was called */
     uint8_t scid[QP_CID_LEN];
 };
 
@@ -114,13 +115,23 @@ static void write_file(struct trace *trace)
     close_file(trace);
 }
 
+static void call(struct trace *trace, quicpro_handle conn, const uint8_t *data, size_t len)
+{
+    const struct qp_options *o = &trace->endpoint->options;
+    char name[QP_QLOG_NAME_BYTES];
+    if (o->qlog_fn == NULL)
+        return;
+    qp_qlog_name(&trace->qlog, NULL, 0, name);
+    *strrchr(name, '.') = '\0';
+    o->qlog_fn(o->qlog_user, conn, name, data, len);
+    trace->told = true;
+}
+
 static void hand_over(struct trace *trace, quicpro_handle conn)
 {
-    struct quicpro_loop *loop = trace->endpoint->loop;
     if (trace->qlog.out.len == 0 || trace->qlog.ring_bytes != 0 /* kept back */)
         return;
-    if (loop->qlog_fn != NULL)
-        loop->qlog_fn(loop->qlog_user, conn, trace->qlog.out.data, trace->qlog.out.len);
+    call(trace, conn, trace->qlog.out.data, trace->qlog.out.len);
     if (trace->to_dir)
         write_file(trace);
     qp_qlog_taken(&trace->qlog);
@@ -131,15 +142,20 @@ static void on_record(void *user, const uint8_t *data, size_t len)
 {
     struct trace *trace = user;
     qp_qlog_engine(&trace->qlog, data, len);
-    if (trace->qlog.out.len >= QP_TRACE_BUFFER && trace->endpoint->loop->qlog_fn == NULL)
+    if (trace->qlog.out.len >= QP_TRACE_BUFFER && trace->endpoint->options.qlog_fn == NULL)
         hand_over(trace, 0);
+}
+
+static bool is_on(const struct qp_endpoint *endpoint)
+{
+    return endpoint->tracing.dir[0] != '\0' || endpoint->options.qlog_fn != NULL;
 }
 
 static bool wanted(const struct qp_link *link)
 {
     const struct qp_endpoint *endpoint = link->endpoint;
     const struct qp_options *o = &endpoint->options;
-    if (endpoint->tracing.dir[0] == '\0' && link->loop->qlog_fn == NULL)
+    if (!is_on(endpoint))
         return false;
     if (endpoint->tracing.peers.count != 0 &&
         !qp_prefixes_match(&endpoint->tracing.peers, &link->peer.sa))
@@ -187,7 +203,7 @@ void qp_trace_begin(struct qp_link *link, const uint8_t *odcid, size_t odcid_len
 void qp_trace_begin_client(struct qp_link *link)
 {
     uint8_t dcid[QP_CID_MAX];
-    if (link->endpoint->tracing.dir[0] == '\0' && link->loop->qlog_fn == NULL)
+    if (!is_on(link->endpoint))
         return;
     qp_trace_begin(link, dcid, link->conn.engine->dcid(link->conn.impl, dcid));
 }
@@ -238,6 +254,8 @@ void qp_trace_conn_done(struct qp_link *link)
     if (trace->failed)
         qp_qlog_spill(&trace->qlog);
     hand_over(trace, link->handle);
+    if (trace->told)
+        call(trace, link->handle, NULL, 0);
     close_file(trace);
     qp_qlog_done(&trace->qlog);
     free(trace);

@@ -95,16 +95,12 @@ static int on_stream(struct core *core, const quicpro_event *event)
 /* What is not about a request is the server's. */
 static int on_other(struct core *core, const quicpro_event *event)
 {
-    const bool text =
-        event->type == QUICPRO_EVENT_CLOSED || event->type == QUICPRO_EVENT_CERTIFICATES;
     PyObject *conn = PyLong_FromUnsignedLongLong(event->conn);
     if (conn == NULL)
         return -1;
     if (event->type == QUICPRO_EVENT_CLOSED && PyDict_DelItem(core->templates, conn) < 0)
         PyErr_Clear(); /* it made no request */
-    PyObject *r = PyObject_CallMethod(core->server, "on_event", "iOiy#", (int)event->type, conn,
-                                      (int)event->error, text ? event->data : "",
-                                      text ? (Py_ssize_t)event->len : (Py_ssize_t)0);
+    PyObject *r = PyObject_CallMethod(core->server, "on_event", "iO", (int)event->type, conn);
     Py_DECREF(conn);
     Py_XDECREF(r);
     return r == NULL ? -1 : 0;
