@@ -180,6 +180,27 @@ static void test_shutdown_without_connections_is_drained_at_once(void)
     pair_done(&p);
 }
 
+/* A client that vanished in the middle of its handshake must not hold it up. */
+static void test_shutdown_refuses_unfinished_handshakes(void)
+{
+    struct pair p;
+    pair_init(&p, "localhost");
+    quicpro_config_set(p.server_config, "handshake_timeout_ms", "600000");
+    pair_start(&p);
+    CHECK_INT(pair_connect(&p, "127.0.0.1"), ==, 0);
+    while (quicpro_server_connections(p.server) == 0)
+        pair_step(&p);
+    quicpro_server_shutdown(p.server);
+    quicpro_loop *client_loop = p.client_loop;
+    p.client_loop = NULL;
+    CHECK(pair_until(&p, &p.drained));
+    p.client_loop = client_loop;
+    CHECK(pair_until_closed(&p));
+    CHECK_INT(p.closed_error, ==, QUICPRO_ECLOSED);
+    CHECK_U64(p.closed_code, ==, 2);
+    pair_done(&p);
+}
+
 static void test_abort_ends_requests(void)
 {
     struct pair p;
@@ -210,6 +231,7 @@ int main(void)
         TEST(test_bound_to_an_interface),
         TEST(test_shutdown_lets_requests_finish),
         TEST(test_shutdown_without_connections_is_drained_at_once),
+        TEST(test_shutdown_refuses_unfinished_handshakes),
         TEST(test_abort_ends_requests),
     };
     return RUN(tests);

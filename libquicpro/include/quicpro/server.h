@@ -67,8 +67,9 @@ QUICPRO_API int quicpro_server_listen(quicpro_server *server, const char *host, 
  *  @since 0.1 */
 QUICPRO_API int quicpro_server_listen_fd(quicpro_server *server, int fd);
 
-/** Stops politely: no new connections, GOAWAY on the old ones, each closes when its open requests
- *  are answered (RFC 9114 section 5.2). QUICPRO_EVENT_DRAINED tells the end. @since 0.1 */
+/** Stops politely: no new connections, those whose handshake is not done are refused
+ *  (CONNECTION_REFUSED), GOAWAY on the others, each closes when its open requests are answered (RFC
+ *  9114 section 5.2). QUICPRO_EVENT_DRAINED tells the end. @since 0.1 */
 QUICPRO_API void quicpro_server_shutdown(quicpro_server *server);
 
 /** Closes every connection now with H3_NO_ERROR, requests or not. @since 0.1 */

@@ -5,6 +5,8 @@
 
 #include "loop/certs.h"
 
+enum { CONNECTION_REFUSED = 2 }; /* RFC 9000 section 20.1 */
+
 struct quicpro_server {
     struct qp_endpoint endpoint;
 };
@@ -115,6 +117,18 @@ int quicpro_server_listen_fd(quicpro_server *server, int fd)
     return qp_addr_port(&port->socket.local);
 }
 
+/* Whoever has not finished its handshake has asked for nothing yet, and may be gone. */
+static void shut_down(struct qp_link *link)
+{
+    if (link->state == QP_LINK_OPEN || qp_app_is_early(link))
+        qp_app_shutdown(link);
+    else if (link->state == QP_LINK_HANDSHAKE)
+        qp_conn_fail(&link->conn, false, CONNECTION_REFUSED, "the server stops");
+    else
+        return;
+    qp_link_mark_dirty(link);
+}
+
 void quicpro_server_shutdown(quicpro_server *server)
 {
     uint32_t cursor = 0;
@@ -125,10 +139,8 @@ void quicpro_server_shutdown(quicpro_server *server)
     struct quicpro_loop *loop = server->endpoint.loop;
     server->endpoint.shutdown = true;
     while ((link = qp_slab_next(&loop->links, &cursor, &handle)) != NULL)
-        if (link->endpoint == &server->endpoint && link->state == QP_LINK_OPEN) {
-            qp_app_shutdown(link);
-            qp_link_mark_dirty(link);
-        }
+        if (link->endpoint == &server->endpoint)
+            shut_down(link);
     qp_endpoint_check_drained(&server->endpoint);
 }
 
