@@ -245,6 +245,63 @@ static void test_early_data_follows_the_winner(void)
     exchange_close(&p);
 }
 
+struct early_stream {
+    int early, resets, reset_error, connected;
+    bool done;
+};
+
+static void open_early(struct pair *p, const quicpro_batch *batch, const quicpro_event *event)
+{
+    struct early_stream *seen = p->data;
+    quicpro_stream stream;
+    (void)batch;
+    if (event->type == QUICPRO_EVENT_EARLY) {
+        seen->early++;
+        CHECK_INT(quicpro_stream_open(p->client_loop, event->conn, 1, NULL, &stream), ==, 0);
+        CHECK_INT(quicpro_stream_write(p->client_loop, stream, "x", 1, 1), ==, 0);
+    } else if (event->type == QUICPRO_EVENT_RESET) {
+        seen->resets++;
+        seen->reset_error = event->error;
+    } else if (event->type == QUICPRO_EVENT_CONNECTED) {
+        seen->done = true;
+    }
+}
+
+/* A stream that was opened for an address that does not answer is given back. */
+static void test_early_streams_stay_with_the_loser(void)
+{
+    struct pair p;
+    struct early_stream seen;
+    pair_init(&p, "localhost");
+    for (int side = 0; side < 2; side++) {
+        quicpro_config *config = side == 0 ? p.server_config : p.client_config;
+        quicpro_config_set(config, "alpn", "echo");
+        quicpro_config_set(config, "early_data", "1");
+    }
+    quicpro_config_set(p.client_config, "happy_eyeballs_delay_ms", "10");
+    pair_start(&p);
+    p.data = &seen;
+    p.on_client = open_early;
+    p.client_loop->resolver = &fake;
+    answers[0] = (struct answer){.addr = {"127.0.0.1"}};
+    answers[1] = (struct answer){.addr = {"!none"}};
+    int silent = silent_socket(p.port);
+    for (int round = 0; round < 2; round++) {
+        seen = (struct early_stream){0};
+        p.closed = 0;
+        CHECK_INT(pair_connect(&p, "localhost"), ==, 0);
+        CHECK(pair_until(&p, &seen.done));
+        CHECK_INT(seen.early, ==, round);
+        CHECK_INT(seen.resets, ==, round);
+        CHECK_INT(seen.reset_error, ==, round == 0 ? 0 : QUICPRO_EEARLY);
+        quicpro_conn_finish(p.client_loop, p.conn, 0, ""); /* the ticket comes meanwhile */
+        CHECK(pair_until_closed(&p));
+        answers[0] = (struct answer){.addr = {"127.0.0.2", "127.0.0.1"}};
+    }
+    close(silent);
+    pair_done(&p);
+}
+
 /* The resolver is slow, the only address so far has failed: nothing is under way for a while. */
 static void test_waiting_for_a_second_answer(void)
 {
@@ -519,6 +576,7 @@ int main(void)
         TEST(test_the_one_that_answers_wins),
         TEST(test_a_rival_takes_over),
         TEST(test_early_data_follows_the_winner),
+        TEST(test_early_streams_stay_with_the_loser),
         TEST(test_waiting_for_a_second_answer),
         TEST(test_failures_name_every_address),
         TEST(test_the_peer_is_heard),

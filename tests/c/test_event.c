@@ -119,7 +119,7 @@ static void test_event_names(void)
     static const char *const row[] = {"UNKNOWN",  "CONNECTED",    "CLOSED", "REQUEST",  "RESPONSE",
                                       "DATA",     "TRAILERS",     "RESET",  "WRITABLE", "GOAWAY",
                                       "DRAINED",  "CERTIFICATES", "STREAM", "READABLE", "STOPPED",
-                                      "DATAGRAM", "STREAMS",      "PATH",   "UNKNOWN"};
+                                      "DATAGRAM", "STREAMS",      "PATH",   "EARLY",    "UNKNOWN"};
     for (unsigned i = 0; i < COUNTOF(row); i++)
         CHECK_STR(quicpro_event_name(i), row[i]);
     CHECK_STR(quicpro_event_name(UINT32_MAX), "UNKNOWN");

@@ -410,6 +410,170 @@ static void test_no_early_data_in_the_registers_youth(void)
     pair_done(&p);
 }
 
+/* What one stream of another protocol went through, and what both sides saw of it. */
+struct raw_seen {
+    char echo[64];
+    size_t echoed;
+    int early_events, streams, early_streams, resets, reset_error;
+    size_t datagrams;
+    bool server_connected, stream_first, datagram, done;
+};
+
+static struct raw_seen raw;
+
+static void raw_ask(struct pair *p)
+{
+    quicpro_stream stream;
+    CHECK_INT(quicpro_stream_open(p->client_loop, p->conn, 1, NULL, &stream), ==, 0);
+    CHECK_INT(quicpro_stream_write(p->client_loop, stream, "a question", 10, 1), ==, 0);
+}
+
+static void raw_client(struct pair *p, const quicpro_batch *batch, const quicpro_event *event)
+{
+    int fin = 0;
+    (void)batch;
+    if (event->type == QUICPRO_EVENT_EARLY) {
+        raw.early_events++;
+        raw_ask(p);
+        if (raw.datagram)
+            CHECK_INT(quicpro_datagram_send(p->client_loop, p->conn, "hint", 4), ==, 0);
+    } else if (event->type == QUICPRO_EVENT_RESET) {
+        raw.resets++;
+        raw.reset_error = event->error;
+    } else if (event->type == QUICPRO_EVENT_CONNECTED && raw.early_events == raw.resets) {
+        raw_ask(p);
+    } else if (event->type == QUICPRO_EVENT_READABLE) {
+        int64_t n = quicpro_stream_read(p->client_loop, event->stream, raw.echo + raw.echoed,
+                                        sizeof(raw.echo) - raw.echoed, &fin, NULL);
+        raw.echoed += n > 0 ? (size_t)n : 0;
+        raw.done = fin;
+    }
+}
+
+static void raw_serve(struct pair *p, const quicpro_batch *batch, const quicpro_event *event)
+{
+    char buf[64];
+    int fin = 0;
+    (void)batch;
+    if (event->type == QUICPRO_EVENT_CONNECTED)
+        raw.server_connected = true;
+    if (event->type == QUICPRO_EVENT_DATAGRAM)
+        raw.datagrams++;
+    if (event->type == QUICPRO_EVENT_STREAM) {
+        raw.streams++;
+        raw.early_streams += (event->flags & QUICPRO_FLAG_EARLY) != 0;
+        raw.stream_first = !raw.server_connected;
+    }
+    if (event->type == QUICPRO_EVENT_READABLE) {
+        int64_t n =
+            quicpro_stream_read(p->server_loop, event->stream, buf, sizeof(buf), &fin, NULL);
+        if (CHECK_INT(n, >=, 0))
+            quicpro_stream_write(p->server_loop, event->stream, buf, (size_t)n, fin);
+    }
+}
+
+static void raw_begin(struct pair *p, const char *server_alpn, const char *unsafe)
+{
+    pair_init(p, "localhost");
+    quicpro_config_set(p->server_config, "alpn", server_alpn);
+    quicpro_config_set(p->client_config, "alpn", "echo");
+    quicpro_config_set(p->server_config, "early_data_unsafe", unsafe);
+    quicpro_config *both[] = {p->server_config, p->client_config};
+    for (size_t i = 0; i < 2; i++) {
+        quicpro_config_set(both[i], "early_data", "1");
+        quicpro_config_set(both[i], "datagrams_enable", "1");
+    }
+    p->on_server = raw_serve;
+    p->on_client = raw_client;
+    pair_start(p);
+}
+
+/* A connection with a question, early if that can be. What the client says of its early data. */
+static unsigned raw_talk(struct pair *p, bool datagram)
+{
+    raw = (struct raw_seen){.datagram = datagram};
+    p->closed = 0;
+    CHECK_INT(pair_connect(p, "127.0.0.1"), ==, 0);
+    CHECK(until(p, NULL, &raw.done));
+    CHECK_INT(raw.echoed, ==, 10);
+    CHECK_MEM(raw.echo, "a question", 10);
+    quicpro_conn_info info = {.size = sizeof(info)};
+    CHECK_INT(quicpro_conn_get_info(p->client_loop, p->conn, &info), ==, 0);
+    quicpro_conn_close(p->client_loop, p->conn, 0, "");
+    while (p->closed == 0)
+        step(p, NULL);
+    CHECK_INT(p->closed_error, ==, 0);
+    return info.early_data;
+}
+
+static void test_streams_of_another_protocol(void)
+{
+    static const struct {
+        const char *alpn, *unsafe;
+        bool shown;
+    } row[] = {
+        {"echo", "show", true},
+        {"h3,echo", "show", true},
+        {"echo", "wait", false}, /* until the handshake is done */
+        {"h3,echo", "refuse", false},
+    };
+    for (size_t i = 0; i < COUNTOF(row); i++) {
+        struct pair p;
+        raw_begin(&p, row[i].alpn, row[i].unsafe);
+        CHECK_INT(raw_talk(&p, false), ==, QUICPRO_EARLY_NONE);
+        CHECK_INT(raw.early_events, ==, 0);
+        CHECK_INT(raw.early_streams, ==, 0);
+        for (int again = 0; again < 2; again++) {
+            CHECK_INT(raw_talk(&p, again == 1), ==, QUICPRO_EARLY_ACCEPTED);
+            CHECK_INT(raw.early_events, ==, 1);
+            CHECK_INT(raw.streams, ==, 1);
+            CHECK_INT(raw.resets, ==, 0);
+            CHECK_INT(raw.early_streams, ==, row[i].shown);
+            CHECK_INT(raw.stream_first, ==, row[i].shown);
+            CHECK_U64(raw.datagrams, ==, again == 1);
+        }
+        pair_done(&p);
+    }
+}
+
+/* The server has seen nothing of it, and the application knows. */
+static void test_streams_that_are_rejected(void)
+{
+    struct pair p;
+    raw_begin(&p, "echo", "show");
+    raw_talk(&p, false);
+    quicpro_config_set(p.server_config, "initial_max_data_bytes", "100000");
+    replace_server(&p);
+    CHECK_INT(raw_talk(&p, true), ==, QUICPRO_EARLY_REJECTED);
+    CHECK_INT(raw.early_events, ==, 1);
+    CHECK_INT(raw.resets, ==, 1);
+    CHECK_INT(raw.reset_error, ==, QUICPRO_EEARLY);
+    CHECK_INT(raw.streams, ==, 1);
+    CHECK_INT(raw.early_streams, ==, 0);
+    CHECK_U64(raw.datagrams, ==, 0);
+    CHECK_INT(raw_talk(&p, false), ==, QUICPRO_EARLY_ACCEPTED);
+    pair_done(&p);
+}
+
+/* Closed as soon as all has arrived, which takes the handshake. */
+static void test_finish_before_the_handshake(void)
+{
+    struct pair p;
+    raw_begin(&p, "echo", "show");
+    raw_talk(&p, false);
+    raw = (struct raw_seen){0};
+    p.closed = 0;
+    CHECK_INT(pair_connect(&p, "127.0.0.1"), ==, 0);
+    while (raw.early_events == 0)
+        step(&p, NULL);
+    CHECK_INT(quicpro_conn_finish(p.client_loop, p.conn, 7, "enough"), ==, 0);
+    while (p.closed == 0)
+        step(&p, NULL);
+    CHECK_INT(raw.streams, ==, 1);
+    CHECK_U64(p.closed_code, ==, 7);
+    pair_done(&p);
+}
+
 int main(void)
 {
     static const struct check_test tests[] = {
@@ -422,6 +586,9 @@ int main(void)
         TEST(test_flight_that_met_a_retry_is_the_same_flight),
         TEST(test_flight_that_was_held_up_counts_once),
         TEST(test_no_early_data_in_the_registers_youth),
+        TEST(test_streams_of_another_protocol),
+        TEST(test_streams_that_are_rejected),
+        TEST(test_finish_before_the_handshake),
     };
     return RUN(tests);
 }

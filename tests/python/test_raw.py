@@ -145,7 +145,7 @@ def test_an_authority_that_is_not_trusted(certs: Path, other_certs: Path, go: Go
 def test_a_handshake_that_is_cancelled(silent_port: int, go: Go) -> None:
     async def main() -> None:
         task = asyncio.ensure_future(
-            quicpro.raw._connect("127.0.0.1", silent_port, Config(alpn=["echo"]))
+            quicpro.raw._connect("127.0.0.1", silent_port, Config(alpn=["echo"]), False)
         )
         await asyncio.sleep(0)
         task.cancel()

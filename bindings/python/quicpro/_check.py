@@ -25,6 +25,7 @@ _CLASSES: dict[int, type[errors.QuicproError]] = {
     lib.QUICPRO_EOPTION: errors.UnknownOption,
     lib.QUICPRO_EVALUE: errors.InvalidValue,
     lib.QUICPRO_EPOLICY: errors.PolicyViolation,
+    lib.QUICPRO_EEARLY: errors.EarlyDataRejected,
     lib.QUICPRO_ECERT: errors.CertificateError,
 }
 

@@ -35,7 +35,8 @@ STOPPED: Final = lib.QUICPRO_EVENT_STOPPED
 DATAGRAM: Final = lib.QUICPRO_EVENT_DATAGRAM
 STREAMS: Final = lib.QUICPRO_EVENT_STREAMS
 PATH: Final = lib.QUICPRO_EVENT_PATH
-EARLY: Final = lib.QUICPRO_FLAG_EARLY
+EARLY: Final = lib.QUICPRO_EVENT_EARLY
+_IS_EARLY: Final = lib.QUICPRO_FLAG_EARLY
 UNI: Final = lib.QUICPRO_FLAG_UNI
 
 T = TypeVar("T")
@@ -60,6 +61,7 @@ def client_options(
     cafile: Any,
     verify: bool | None,
     handshake_timeout: float | None,
+    early_data: bool,
 ) -> Config:
     """The configuration of a raw connection.
 
@@ -67,7 +69,12 @@ def client_options(
         ConfigError: an option cannot have its value.
         ValueError: no protocol, or HTTP/3.
     """
-    options = {"ca_file": cafile, "verify_peer": verify, "handshake_timeout": handshake_timeout}
+    options = {
+        "ca_file": cafile,
+        "verify_peer": verify,
+        "handshake_timeout": handshake_timeout,
+        "early_data": early_data or None,
+    }
     given = {key: value for key, value in options.items() if value is not None}
     return _protocols(alpn, config).replace(**given)
 
@@ -120,6 +127,7 @@ class ConnectionCore:
         self._handle = handle
         self.is_server = is_server
         self.established = False
+        self._early = False  # streams may be opened although it is not
         self.error: Exception | None = None  #: why it ended; None while it is open
         self.reason = ""  #: the words of whoever closed it
         self.datagrams_max = core.datagrams_max
@@ -297,6 +305,10 @@ class ConnectionCore:
             raise self.error.with_traceback(None)
         return WAIT
 
+    def poll_usable(self) -> Any:
+        """The same, or early data may be sent."""
+        return self if self._early else self.poll_connected()
+
     def poll_open(self, bidi: bool = True, wait: bool = True) -> Any:
         self._alive()
         core = self._core
@@ -308,12 +320,14 @@ class ConnectionCore:
             raise errors.StreamLimit(f"the peer allows no more {kind} streams now", code=rc)
         if rc == lib.QUICPRO_ESTALE:
             return WAIT  # it has ended: an event that is under way says how
+        if rc == lib.QUICPRO_ESTATE and not self.established:
+            return WAIT
         if rc < 0:
             raise error(rc)
         number = self._numbers[not bidi]
         self._numbers[not bidi] += 1
         stream_id = number << 2 | (0 if bidi else 2) | self.is_server
-        stream = self.stream_class(self, int(core.handle[0]), stream_id, False)
+        stream = self.stream_class(self, int(core.handle[0]), stream_id, not self.established)
         core.streams[stream._handle] = stream
         return stream
 
@@ -354,10 +368,19 @@ class ConnectionCore:
         self._datagrams.append(data)
         self._core.wake(self.receiving)
 
+    def on_early(self) -> None:
+        self._early = True
+        self._core.wake(self.connecting)
+
     def on_connected(self) -> None:
         self.established = True
-        self._answers[connection_info] = connection_info(self._core.loop, self._handle)
-        self._core.wake(self.connecting)
+        info = connection_info(self._core.loop, self._handle)
+        self._answers[connection_info] = info
+        if not self.is_server and info is not None and info.early_data == "rejected":
+            self._numbers = [0, 0]  # of streams: the connection has begun anew
+        for gate in (self.connecting, *self.opening):
+            while gate:
+                self._core.wake(gate)
 
     def on_closed(self, failure: Exception, reason: str) -> None:
         if self.error is not None:
@@ -475,18 +498,16 @@ class Core:
     def _on_connection_event(self, kind: int, event: list[int]) -> None:
         head, handle, stream, code, address, length, stream_id, _ = event
         conn = self.conns.get(handle)
-        if kind == _batch.CONNECTED:
+        if kind in (_batch.CONNECTED, EARLY):
             if conn is None:
                 conn = self.conns[handle] = self._connection_class(self, handle, True)
-                conn.on_connected()
                 self.accepted.append(conn)  # no more than "max_connections"
                 self.wake(self.accepting)
-            else:
-                conn.on_connected()
+            conn.on_early() if kind == EARLY else conn.on_connected()
         elif conn is None:
             pass  # a handshake that came to nothing
         elif kind == STREAM:
-            conn.on_stream(stream, stream_id, bool(head >> 16 & EARLY))
+            conn.on_stream(stream, stream_id, bool(head >> 16 & _IS_EARLY))
         elif kind == DATAGRAM:
             conn.on_datagram(_batch.body(address, length))
         elif kind == STREAMS:

@@ -58,7 +58,7 @@ class Stream(StreamCore):
 
     Attributes:
         id: the stream's (RFC 9000 section 2.1).
-        early_data: it came before the handshake was done.
+        early_data: it was opened before the handshake was done.
     """
 
     __slots__ = ()
@@ -197,6 +197,16 @@ class Connection(ConnectionCore):
     async def _streams(self) -> AsyncIterator[Stream]:
         while (stream := await until(self._front, self.accepting, self.poll_next)) is not None:
             yield stream
+
+    def wait_connected(self) -> Coroutine[Any, Any, Connection]:
+        """Wait until the handshake is done, after `connect(early_data=True)`; `early_data` then
+        says what became of it. Once it is rejected, streams that were opened before raise
+        `EarlyDataRejected`; the connection is as good as any.
+
+        Raises:
+            ConnectionError: the handshake failed.
+        """
+        return until(self._front, self.connecting, self.poll_connected)
 
     def receive_datagram(self) -> Coroutine[Any, Any, bytes]:
         """The next datagram.
@@ -408,15 +418,17 @@ def shared_hub(kind: type[Hub], place: object, config: Config) -> Hub:
     return hub
 
 
-async def open_connection(hub: Hub, host: str, port: int, config: Config) -> Connection:
-    """Connect, and wait for it."""
+async def open_connection(
+    hub: Hub, host: str, port: int, config: Config, early: bool
+) -> Connection:
+    """Connect, and wait for it, or until early data may be sent."""
     try:
         conn = hub.core.connect(hub.client(config), host, port, config)
     except BaseException:
         hub.free_if_idle()
         raise
     try:
-        await until(hub, conn.connecting, conn.poll_connected)
+        await until(hub, conn.connecting, conn.poll_usable if early else conn.poll_connected)
     except BaseException:
         conn.close()
         raise

@@ -29,7 +29,7 @@ class RawStream(StreamCore):
     Attributes:
         timeout: seconds that each call may take; None: no limit. At first its connection's.
         id: the stream's (RFC 9000 section 2.1).
-        early_data: it came before the handshake was done.
+        early_data: it was opened before the handshake was done.
     """
 
     __slots__ = ("timeout",)
@@ -214,6 +214,17 @@ class Connection(ConnectionCore):
         with self._core.front:
             return super().send_datagram(data)
 
+    def wait_connected(self) -> Connection:
+        """Wait until the handshake is done, after `connect(early_data=True)`; `early_data` then
+        says what became of it. Once it is rejected, streams that were opened before raise
+        `EarlyDataRejected`; the connection is as good as any.
+
+        Raises:
+            ConnectionError: the handshake failed.
+            TimeoutError: it has not finished in time.
+        """
+        return cast(Connection, self._until(self.poll_connected))
+
     def receive_datagram(self) -> bytes:
         """The next datagram."""
         return cast(bytes, self._until(self.poll_datagram))
@@ -312,6 +323,7 @@ def connect(
     cafile: str | os.PathLike[str] | None = None,
     verify: bool | None = None,
     handshake_timeout: float | None = None,
+    early_data: bool = False,
     timeout: float | None = None,
     config: Config | None = None,
 ) -> Connection:
@@ -324,19 +336,24 @@ def connect(
         cafile: PEM file of the authorities to trust; the system's if not given.
         verify: check certificate and name; False only for tests.
         handshake_timeout: seconds for all of it; None: as the configuration says.
+        early_data: with a session of an earlier connection, return before the handshake is done:
+            streams that are opened now travel with the first packets, which somebody may record and
+            send to the server again. See `Connection.wait_connected()`. Sessions are kept for
+            connections with the same options, as long as one of them is open (blocking ones: as
+            long as the process runs) or the option `session_file` names a file.
         timeout: of the calls that follow, see `Connection.timeout`.
         config: further options; those of the socket are the defaults, for a thread is shared.
 
     Raises:
         As `quicpro.connect()`.
     """
-    options = client_options(alpn, config, cafile, verify, handshake_timeout)
+    options = client_options(alpn, config, cafile, verify, handshake_timeout, early_data)
     hub = Hub.shared(Connection)
     with hub as core:
         conn = cast(Connection, core.connect(hub.client(options), host, port, options))
     conn.timeout = timeout
     try:
-        hub.until(None, conn.poll_connected)
+        hub.until(None, conn.poll_usable if early_data else conn.poll_connected)
     except BaseException:
         conn.close()
         raise

@@ -176,6 +176,10 @@ class StreamLimit(StreamError):
     """Too many requests wait already, or the peer allows no more streams now."""
 
 
+class EarlyDataRejected(StreamError):
+    """A stream was opened before the handshake was done, and the server has seen nothing of it."""
+
+
 class IncompleteReadError(StreamError, EOFError):
     """A stream ended before all was there that was asked for; with asyncio, asyncio's too.
 

@@ -120,6 +120,7 @@ def connect(
     cafile: str | os.PathLike[str] | None = None,
     verify: bool | None = None,
     handshake_timeout: float | None = None,
+    early_data: bool = False,
     config: Config | None = None,
 ) -> Opening[Connection]:
     """Connect to a server of a protocol of your own: `await` it, or `async with` it.
@@ -131,6 +132,11 @@ def connect(
         cafile: PEM file of the authorities to trust; the system's if not given.
         verify: check certificate and name; False only for tests.
         handshake_timeout: seconds for all of it; None: as the configuration says.
+        early_data: with a session of an earlier connection, return before the handshake is done:
+            streams that are opened now travel with the first packets, which somebody may record and
+            send to the server again. See `Connection.wait_connected()`. Sessions are kept for
+            connections with the same options, as long as one of them is open (blocking ones: as
+            long as the process runs) or the option `session_file` names a file.
         config: further options, such as `datagrams_enable`.
 
     Returns:
@@ -142,13 +148,13 @@ def connect(
         ConnectionError: it failed: `ResolveError`, `ConnectionRefused`, `HandshakeTimeout`,
             `TLSError` (also for no common protocol), `VerificationError`.
     """
-    options = client_options(alpn, config, cafile, verify, handshake_timeout)
-    return Opening(_connect(host, port, options))
+    options = client_options(alpn, config, cafile, verify, handshake_timeout, early_data)
+    return Opening(_connect(host, port, options, early_data))
 
 
-async def _connect(host: str, port: int, config: Config) -> Connection:
+async def _connect(host: str, port: int, config: Config, early: bool) -> Connection:
     hub = shared_hub(_Hub, asyncio.get_running_loop(), config)
-    return cast(Connection, await open_connection(hub, host, port, config))
+    return cast(Connection, await open_connection(hub, host, port, config, early))
 
 
 class Listener(_Listener):

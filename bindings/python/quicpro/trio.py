@@ -185,19 +185,20 @@ def connect(
     cafile: str | os.PathLike[str] | None = None,
     verify: bool | None = None,
     handshake_timeout: float | None = None,
+    early_data: bool = False,
     config: Config | None = None,
 ) -> Opening[Connection]:
     """Connect to a server of a protocol of your own: `await` it, or `async with` it.
 
     Arguments and errors are those of `quicpro.connect()`.
     """
-    options = client_options(alpn, config, cafile, verify, handshake_timeout)
-    return Opening(_connect(host, port, options))
+    options = client_options(alpn, config, cafile, verify, handshake_timeout, early_data)
+    return Opening(_connect(host, port, options, early_data))
 
 
-async def _connect(host: str, port: int, config: Config) -> Connection:
+async def _connect(host: str, port: int, config: Config, early: bool) -> Connection:
     hub = shared_hub(_Hub, trio.lowlevel.current_root_task(), config)
-    return await open_connection(hub, host, port, config)
+    return await open_connection(hub, host, port, config, early)
 
 
 class Listener(_Listener):

@@ -29,6 +29,7 @@ enum quicpro_error {
     QUICPRO_ECERT,
     QUICPRO_EFORK,
     QUICPRO_EPOLICY,
+    QUICPRO_EEARLY,
     ...
 };
 const char *quicpro_strerror(int error);
@@ -106,6 +107,7 @@ enum quicpro_event_type {
     QUICPRO_EVENT_DATAGRAM = 15,
     QUICPRO_EVENT_STREAMS = 16,
     QUICPRO_EVENT_PATH = 17,
+    QUICPRO_EVENT_EARLY = 18,
 };
 enum quicpro_early_data {
     QUICPRO_EARLY_NONE = 0,

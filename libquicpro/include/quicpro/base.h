@@ -54,7 +54,8 @@ typedef uint64_t quicpro_tstamp;
     X(EVALUE, -1015, "value out of range")                                                         \
     X(ECERT, -1016, "certificate or key could not be used")                                        \
     X(EFORK, -1017, "made before fork(): make a new one in this process")                          \
-    X(EPOLICY, -1018, "the configuration is locked")
+    X(EPOLICY, -1018, "the configuration is locked")                                               \
+    X(EEARLY, -1019, "early data was rejected")
 
 enum quicpro_error {
     QUICPRO_OK = 0,

@@ -61,6 +61,13 @@ enum quicpro_event_type {
     /* Of the network paths of conn (conn.h). code: an enum quicpro_path_change; data, len: an
      * address and port as text: for a client its own of that path, else the peer's new one. */
     QUICPRO_EVENT_PATH = 17,
+    /* Of connections that speak another protocol than HTTP/3, before CONNECTED: early data (RFC
+     * 9001 section 4.6). conn. Client: streams may be opened, and what is written now travels with
+     * the first flight, or soon after it. Somebody may record it and send it to the server again,
+     * so it should be harmless twice. If the server rejects it, each stream has its RESET with
+     * QUICPRO_EEARLY, the server has seen nothing of it, and CONNECTED comes all the same. Server:
+     * the streams that follow are such early data; only with "early_data_unsafe" at "show". */
+    QUICPRO_EVENT_EARLY = 18,
 };
 
 enum quicpro_flag {
@@ -68,9 +75,9 @@ enum quicpro_flag {
     QUICPRO_FLAG_REMOTE = 2,        /* the peer did it */
     QUICPRO_FLAG_APP = 4,           /* code is of the application, not of the transport */
     QUICPRO_FLAG_INFORMATIONAL = 8, /* a 1xx response */
-    QUICPRO_FLAG_EARLY = 16, /* a REQUEST that may be a replay: it came before the handshake was
-                                done, here or at a gateway that says so (RFC 8470) */
-    QUICPRO_FLAG_UNI = 32,   /* a unidirectional stream */
+    QUICPRO_FLAG_EARLY = 16,        /* a REQUEST or STREAM that may be a replay: it came before the
+                                       handshake was done, here or at a gateway that says so (RFC 8470) */
+    QUICPRO_FLAG_UNI = 32,          /* a unidirectional stream */
 };
 
 /** One event: 64 bytes, the same on every platform with 64-bit pointers. Fields that a type does

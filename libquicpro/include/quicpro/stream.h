@@ -23,9 +23,10 @@ extern "C" {
  *  @param bidi  non-zero: bidirectional; zero: for sending only
  *  @param user  handed out in the events of the stream
  *  @param ret   the stream
- *  @return 0; QUICPRO_ESTALE; QUICPRO_EINVAL; QUICPRO_ESTATE: the handshake is not done, or the
- *          connection speaks HTTP/3; QUICPRO_ELIMIT: the peer allows no more now (RFC 9000 section
- *          4.6), QUICPRO_EVENT_STREAMS tells when it does; QUICPRO_ENOMEM
+ *  @return 0; QUICPRO_ESTALE; QUICPRO_EINVAL; QUICPRO_ESTATE: the handshake is not done and
+ *          there was no QUICPRO_EVENT_EARLY, or the connection speaks HTTP/3; QUICPRO_ELIMIT: the
+ * peer allows no more now (RFC 9000 section 4.6), QUICPRO_EVENT_STREAMS tells when it does;
+ * QUICPRO_ENOMEM
  *  @since 0.1 */
 QUICPRO_API int quicpro_stream_open(quicpro_loop *loop, quicpro_conn conn, int bidi, void *user,
                                     quicpro_stream *ret);

@@ -95,6 +95,7 @@ const char *quicpro_event_name(unsigned type)
         NAME_CASE(DATAGRAM);
         NAME_CASE(STREAMS);
         NAME_CASE(PATH);
+        NAME_CASE(EARLY);
 #undef NAME_CASE
     default:
         return "UNKNOWN";

@@ -206,7 +206,8 @@
       "bytes of a body that may wait for the transport")                                           \
     C(early_data_unsafe, http3, "wait|refuse|show", "wait", FROZEN,                                \
       "server: early requests that are not safe wait for the handshake, get 425, or are shown; "   \
-      "what a gateway took early cannot wait: 425, 425, shown (RFC 8470)")                         \
+      "what a gateway took early cannot wait: 425, 425, shown (RFC 8470); early streams of other " \
+      "protocols: wait, wait, shown")                                                              \
     U(max_pending_requests, http3, "requests", 0, 1048576, 1000, LIVE,                             \
       "client: requests that may wait for a handshake or a stream")                                \
                                                                                                    \

@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "h3/early.h"
 #include "loop/loop.h"
 #include "os/random.h"
 #include "quic/tls.h"
@@ -78,7 +79,7 @@ bool qp_app_is_http3(const struct qp_link *link)
 
 bool qp_app_is_early(const struct qp_link *link)
 {
-    return link->app == QP_APP_HTTP3 && link->h3.early;
+    return link->app == QP_APP_HTTP3 ? link->h3.early : link->app == QP_APP_RAW && link->raw.early;
 }
 
 /* Follows what the handshake chose; requests that wait for HTTP/3 end. */
@@ -98,13 +99,41 @@ static void choose(struct qp_link *link)
 
 int qp_app_start(struct qp_link *link)
 {
-    if (link->state == QP_LINK_OPEN)
-        choose(link);
+    choose(link);
     link->conn.http3 = link->app == QP_APP_HTTP3;
     if (link->app == QP_APP_HTTP3)
         return link->h3.impl != NULL ? 0 : qp_h3_start(&link->h3);
     qp_raw_start(&link->raw);
     return 0;
+}
+
+int qp_app_start_early(struct qp_link *link)
+{
+    /* A client has not heard yet what is chosen; it sends what the session was for. */
+    if (link->endpoint->server)
+        choose(link);
+    if (link->app == QP_APP_HTTP3) {
+        link->h3.early = true;
+        return qp_h3_start(&link->h3);
+    }
+    qp_raw_start_early(&link->raw);
+    return 0;
+}
+
+void qp_app_early_over(struct qp_link *link)
+{
+    if (link->app == QP_APP_HTTP3)
+        qp_h3_early_over(&link->h3);
+    else
+        qp_raw_early_over(&link->raw);
+}
+
+void qp_app_early_rejected(struct qp_link *link)
+{
+    if (link->app == QP_APP_HTTP3)
+        qp_h3_early_rejected(&link->h3);
+    else
+        qp_raw_early_rejected(&link->raw);
 }
 
 void qp_app_read(struct qp_link *link, quicpro_tstamp now, size_t max_bytes)

@@ -28,10 +28,15 @@ void qp_app_init(struct qp_link *link);
 void qp_app_done(struct qp_link *link);
 /* Whether the handshake chose HTTP/3, as far as it has come. */
 bool qp_app_is_http3(const struct qp_link *link);
-/* Whether HTTP/3 began before the handshake was done. */
+/* Whether it began before the handshake was done. */
 bool qp_app_is_early(const struct qp_link *link);
-/* The handshake is done, or early data of HTTP/3 travels. 0; QUICPRO_ENOMEM */
+/* The handshake is done. 0; QUICPRO_ENOMEM */
 int qp_app_start(struct qp_link *link);
+/* Early data travels, and TLS has chosen the protocol. 0; QUICPRO_ENOMEM */
+int qp_app_start_early(struct qp_link *link);
+/* The handshake is done, and the peer took what was early; or it did not. */
+void qp_app_early_over(struct qp_link *link);
+void qp_app_early_rejected(struct qp_link *link);
 void qp_app_read(struct qp_link *link, quicpro_tstamp now, size_t max_bytes);
 void qp_app_read_rest(struct qp_link *link, quicpro_tstamp now);
 bool qp_app_has_unread(const struct qp_link *link);

@@ -5,7 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "h3/early.h"
 #include "loop/loop.h"
 
 static const char *const family_name[2] = {"IPv4", "IPv6"};
@@ -97,9 +96,8 @@ static void swap_attempts(struct qp_link *a, struct qp_link *b)
     SWAP(close_tried);
     SWAP(release_at);
 #undef SWAP
-    if (qp_app_is_early(
-            a)) { /* requests that the other attempt had sent early: again, on this one */
-        qp_h3_early_rejected(&a->h3);
+    if (qp_app_is_early(a)) { /* what the other attempt had sent early is not known to this one */
+        qp_app_early_rejected(a);
         a->target->early_wanted = false;
     }
     move_port(a->port, a);

@@ -151,9 +151,9 @@ void qp_link_end(struct qp_link *link, const struct qp_conn_close *close)
     qp_endpoint_check_drained(link->endpoint);
 }
 
-bool qp_link_start_app(struct qp_link *link)
+bool qp_link_start_app(struct qp_link *link, bool early)
 {
-    if (qp_app_start(link) < 0) {
+    if ((early ? qp_app_start_early(link) : qp_app_start(link)) < 0) {
         qp_conn_fail(&link->conn, false, 1, "out of memory");
         return false;
     }
@@ -170,7 +170,7 @@ static void established(struct qp_link *link, quicpro_tstamp now)
     qp_guard_leave(link);
     forget_odcid(link);
     qp_trace_established(link);
-    if (!qp_link_start_app(link))
+    if (!qp_link_start_app(link, false))
         return;
     event = qp_batch_add(&link->loop->batch, QUICPRO_EVENT_CONNECTED);
     if (event != NULL) {
@@ -200,7 +200,7 @@ void qp_link_finish(struct qp_link *link, uint64_t code, const char *reason)
     if (qp_link_is_closing(link))
         return;
     qp_link_close(link, code, reason);
-    link->finishing = link->state == QP_LINK_OPEN;
+    link->finishing = link->state == QP_LINK_OPEN || qp_app_is_early(link);
 }
 
 /* Whether the peer is to be told now that it is over. */

@@ -204,8 +204,9 @@ void qp_link_make_cid(struct quicpro_loop *loop, uint8_t out[QP_CID_LEN]);
 void qp_link_begin(struct qp_link *link, quicpro_tstamp now);
 /* Looks at what the engine knows now and appends events. */
 void qp_link_process(struct qp_link *link, quicpro_tstamp now);
-/* HTTP/3 begins. False: out of memory, the connection ends. */
-bool qp_link_start_app(struct qp_link *link);
+/* What it carries begins, before the handshake is done if it is early. False: out of memory, the
+ * connection ends. */
+bool qp_link_start_app(struct qp_link *link, bool early);
 /* Makes and sends packets up to about max_bytes, unpaced: the first and last few. */
 void qp_link_send(struct qp_link *link, size_t max_bytes, quicpro_tstamp now);
 /* Sends what there is to send; true if the link should come again at once. */

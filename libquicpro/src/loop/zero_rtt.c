@@ -16,29 +16,33 @@ static enum qp_early outcome(const struct qp_link *link)
 void qp_zero_rtt_receive(struct qp_link *link)
 {
     const uint32_t flags = link->conn.engine->flags(link->conn.impl);
-    if (!link->endpoint->server || !(flags & QP_ENGINE_EARLY_DATA) || !qp_app_is_http3(link) ||
-        link->h3.impl != NULL)
-        return; /* other protocols read what came early when the handshake is done */
-    link->h3.early = true;
-    qp_link_start_app(link);
+    if (!link->endpoint->server || !(flags & QP_ENGINE_EARLY_DATA) || qp_app_is_early(link))
+        return;
+    /* Which streams of other protocols are safe only the application knows: they wait. */
+    if (qp_app_is_http3(link) || link->endpoint->options.early_data_unsafe == QP_H3_UNSAFE_SHOW)
+        qp_link_start_app(link, true);
+}
+
+/* Whether there is something for early data, if it can be sent. */
+static bool wanted(const struct qp_link *link)
+{
+    return link->target != NULL && link->target->early_wanted &&
+           (link->app == QP_APP_RAW || qp_h3_early_ready(&link->h3));
 }
 
 bool qp_zero_rtt_send(struct qp_link *link, quicpro_tstamp now)
 {
     const struct qp_engine_ops *engine = link->conn.engine;
-    if (link->app != QP_APP_HTTP3)
+    if (link->app == QP_APP_NONE)
         return false;
-    if (link->h3.impl != NULL)
-        return link->h3.early;
-    if (link->target == NULL || !link->target->early_wanted || !qp_h3_early_ready(&link->h3))
-        return false;
+    if (qp_app_is_early(link) || !wanted(link))
+        return qp_app_is_early(link);
     qp_link_send(link, SIZE_MAX, now); /* makes the ClientHello, and its packets */
     if (!(engine->flags(link->conn.impl) & QP_ENGINE_EARLY_DATA)) {
         link->target->early_wanted = false; /* not with this session */
         return false;
     }
-    link->h3.early = true;
-    return qp_link_start_app(link);
+    return qp_link_start_app(link, true);
 }
 
 /* A new connection in place of the old, over the same socket. */
@@ -61,7 +65,8 @@ bool qp_zero_rtt_rejected(struct qp_link *link, quicpro_tstamp now)
         return false;
     /* "When 0-RTT is rejected, all connection characteristics that the client assumed might be
      * incorrect" (RFC 9001 section 4.6.2): the engine goes on with streams that it opened under
-     * limits of the past. Only requests that may be repeated were sent, so it begins anew. */
+     * limits of the past. So it begins anew, with requests, which may all be repeated; streams of
+     * other protocols are given back. */
     qp_log(&link->loop->log, QUICPRO_LOG_INFO,
            "early data was rejected (%s): connecting to %s port %u again",
            qp_tickets_early_reason(link->conn.engine->ssl(link->conn.impl)), link->target->host,
@@ -70,7 +75,7 @@ bool qp_zero_rtt_rejected(struct qp_link *link, quicpro_tstamp now)
     qp_link_send(link, LAST_BYTES, now);
     qp_link_forget_cids(link);
     qp_trace_conn_done(link);
-    qp_h3_early_rejected(&link->h3);
+    qp_app_early_rejected(link);
     link->early_data = QUICPRO_EARLY_REJECTED;
     link->target->early_wanted = false;
     int r = begin_anew(link);
@@ -97,5 +102,5 @@ void qp_zero_rtt_over(struct qp_link *link)
         qp_log(&link->loop->log, QUICPRO_LOG_DEBUG, "no early data: %s",
                qp_tickets_early_reason(link->conn.engine->ssl(link->conn.impl)));
     if (qp_app_is_early(link))
-        qp_h3_early_over(&link->h3);
+        qp_app_early_over(link);
 }

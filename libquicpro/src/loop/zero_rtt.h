@@ -8,10 +8,11 @@
 
 struct qp_link;
 
-/* Server: HTTP/3 begins if early data was accepted. After datagrams were fed, until established. */
+/* Server: the application's protocol begins if early data was accepted and may be shown. After
+ * datagrams were fed, until established. */
 void qp_zero_rtt_receive(struct qp_link *link);
-/* Client, on flush: HTTP/3 begins if the engine offers early data and a request may be sent as
- * such. True: there is something to write. */
+/* Client, on flush: it begins if the engine offers early data and, with HTTP/3, a request may be
+ * sent as such. True, for both sides: it has begun, and writes. */
 bool qp_zero_rtt_send(struct qp_link *link, quicpro_tstamp now);
 /* The handshake is done. True: early data was rejected and the connection has begun anew, so it is
  * not established yet. */

@@ -49,6 +49,35 @@ void qp_raw_start(struct qp_raw *raw)
     raw->started = true;
 }
 
+void qp_raw_start_early(struct qp_raw *raw)
+{
+    quicpro_event *event = qp_batch_add(raw->batch, QUICPRO_EVENT_EARLY);
+    raw->started = raw->early = true;
+    if (event == NULL)
+        return;
+    event->conn = raw->conn_handle;
+    event->user = raw->user;
+}
+
+void qp_raw_early_over(struct qp_raw *raw)
+{
+    raw->early = false;
+}
+
+void qp_raw_early_rejected(struct qp_raw *raw)
+{
+    static const struct qp_conn_close close = {
+        .error = QUICPRO_EEARLY,
+        .text = "early data was rejected",
+    };
+    const bool shutdown = raw->shutdown;
+    void *user = raw->user;
+    qp_raw_lost(raw, &close);
+    qp_raw_init(raw, raw->conn, raw->options, raw->batch, raw->slab, raw->conn_handle);
+    raw->user = user;
+    raw->shutdown = shutdown;
+}
+
 static void out_of_memory(struct qp_raw *raw)
 {
     qp_conn_fail(raw->conn, false, INTERNAL_ERROR, "out of memory");
@@ -72,7 +101,7 @@ static struct qp_raw_stream *stream_of(struct qp_raw *raw, uint64_t id)
     }
     quicpro_event *event = qp_raw_stream_event(stream, QUICPRO_EVENT_STREAM);
     if (event != NULL)
-        event->flags = uni ? QUICPRO_FLAG_UNI : 0;
+        event->flags = (uni ? QUICPRO_FLAG_UNI : 0) | (raw->early ? QUICPRO_FLAG_EARLY : 0);
     return stream;
 }
 

@@ -64,8 +64,9 @@ struct qp_raw {
     size_t room;  /* bytes that writes may still hand on before the next qp_raw_write() */
     bool want[2]; /* an open was told ELIMIT */
     bool started, over, shutdown, retired;
-    bool last; /* in qp_raw_read_rest() */
-    bool more; /* qp_raw_read() stopped at its bound */
+    bool early; /* started before the handshake is done */
+    bool last;  /* in qp_raw_read_rest() */
+    bool more;  /* qp_raw_read() stopped at its bound */
 };
 
 void qp_raw_init(struct qp_raw *raw, struct qp_conn *conn, const struct qp_raw_options *options,
@@ -74,6 +75,11 @@ void qp_raw_init(struct qp_raw *raw, struct qp_conn *conn, const struct qp_raw_o
 void qp_raw_done(struct qp_raw *raw);
 /* The handshake is done: streams may be opened. */
 void qp_raw_start(struct qp_raw *raw);
+/* The same for early data: EARLY. Until qp_raw_early_over(), streams of the peer are marked. */
+void qp_raw_start_early(struct qp_raw *raw);
+void qp_raw_early_over(struct qp_raw *raw);
+/* The peer has rejected it: RESET for each stream, and all is as after qp_raw_init(). */
+void qp_raw_early_rejected(struct qp_raw *raw);
 /* Says what is new; at most about max_bytes of datagrams. */
 void qp_raw_read(struct qp_raw *raw, size_t max_bytes);
 /* The connection is over: hands out as DATA events all that was received and not read. A peer may
