@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import gc
 import json
@@ -83,6 +84,8 @@ async def app(scope: dict[str, Any], receive: Receive, send: Send) -> None:
             await answer(send, json.dumps(said).encode())
         case "never":  # no answer until the client gives up
             await gone(receive)
+        case "unread":  # nor a look at the body
+            await asyncio.Event().wait()
         case "forever":  # an answer without an end
             await start(send)
             with contextlib.suppress(OSError):

@@ -43,11 +43,13 @@ from .errors import (
     TLSError,
     UnknownOption,
     VerificationError,
+    WriteTimeout,
 )
 
 if TYPE_CHECKING:
     from ._messages import Headers, Response
     from ._raw_path import PathEvent
+    from ._timeout import Timeout
     from .aio import AsyncClient
     from .raw import Connection, Listener, Stream, connect, listen
     from .server import Server, serve
@@ -91,9 +93,11 @@ __all__ = [
     "StreamReset",
     "StreamStopped",
     "TLSError",
+    "Timeout",
     "TimeoutError",
     "UnknownOption",
     "VerificationError",
+    "WriteTimeout",
     "connect",
     "get",
     "listen",
@@ -115,6 +119,7 @@ _LAZY = {
     "Response": "_messages",
     "Server": "server",
     "Stream": "raw",
+    "Timeout": "_timeout",
     "connect": "raw",
     "get": "sync",
     "listen": "raw",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 from collections import deque
 from collections.abc import AsyncIterator
@@ -29,6 +30,7 @@ from ._messages import (
     split_body,
     start_request,
 )
+from ._timeout import Timeout, too_long
 from ._tls import peer_certificates
 from .config import Config
 from .stats import ConnectionStats
@@ -37,31 +39,42 @@ __all__ = ["AsyncClient", "AsyncStream"]
 
 _KEPT_MAX = 1 << 20  # bytes of a response kept before its stream is paused
 _CANCELLED = 0x10C  # H3_REQUEST_CANCELLED
+_UNLIMITED = Timeout()
 
 
 class _Conn:
     """A connection and the streams on it."""
 
-    __slots__ = ("alive", "handle", "streams")
+    __slots__ = ("alive", "established", "handle", "reaching", "streams")
 
     def __init__(self, handle: int) -> None:
         self.handle = handle
         self.alive = True
+        self.established = False
         self.streams: set[int] = set()
+        self.reaching: asyncio.Event | None = None  # set once it is one or the other
+
+
+def _resolve(future: asyncio.Future[bool] | None, too_late: bool = False) -> None:
+    if future is not None and not future.done():
+        future.set_result(too_late)
 
 
 class AsyncStream:
     """A response as it comes in: `status` and `headers` are there, the body is iterated over."""
 
-    def __init__(self, client: AsyncClient, conn: _Conn, handle: int, url: str) -> None:
+    def __init__(
+        self, client: AsyncClient, conn: _Conn, handle: int, url: str, limits: Timeout
+    ) -> None:
         self._client = client
         self._conn = conn
+        self._limits = limits
         self._handle = handle
         self._events: deque[Event] = deque()
         self._kept = 0
         self._paused = False
-        self._changed: asyncio.Future[None] | None = None
-        self._writable: asyncio.Future[None] | None = None
+        self._changed: asyncio.Future[bool] | None = None
+        self._writable: asyncio.Future[bool] | None = None
         self._ended = False
         self._uploading = False  # a body that is sent piece by piece has not ended yet
         self._failure: BaseException | None = None
@@ -110,8 +123,7 @@ class AsyncStream:
 
     def _feed(self, event: Event) -> None:
         if event.kind == _batch.WRITABLE:
-            if self._writable is not None and not self._writable.done():
-                self._writable.set_result(None)
+            _resolve(self._writable)
             return
         if event.error is not None:
             self._fail(event.error)
@@ -121,16 +133,29 @@ class AsyncStream:
             if self._kept > _KEPT_MAX and not self._paused:
                 self._paused = True
                 lib.quicpro_stream_pause(self._client._driver_ptr(), self._handle, 1)
-        if self._changed is not None and not self._changed.done():
-            self._changed.set_result(None)
+        _resolve(self._changed)
 
     def _fail(self, failure: BaseException) -> None:
         """Whoever waits gets this."""
         if self._failure is None:
             self._failure = failure
-        for future in (self._changed, self._writable):
-            if future is not None and not future.done():
-                future.set_result(None)
+        _resolve(self._changed)
+        _resolve(self._writable)
+
+    async def _wait(self, future: asyncio.Future[bool], part: str) -> None:
+        """Until something changes, or this part of the request took too long."""
+        if part == "read" and not self._conn.established:
+            part = "connect"
+        limit: float | None = getattr(self._limits, part)
+        timer = None
+        if limit is not None:
+            timer = asyncio.get_running_loop().call_later(limit, _resolve, future, True)
+        try:
+            if await future:
+                raise too_long(self.response.url, part, limit)
+        finally:
+            if timer is not None:
+                timer.cancel()
 
     async def _next(self) -> Event | None:
         """The next event; None after the last."""
@@ -141,7 +166,7 @@ class AsyncStream:
                 raise self._failure
             self._changed = asyncio.get_running_loop().create_future()
             try:
-                await self._changed
+                await self._wait(self._changed, "read")
             finally:
                 self._changed = None
         event = self._events.popleft()
@@ -186,7 +211,7 @@ class AsyncStream:
             if rc != lib.QUICPRO_EAGAIN:
                 return  # taken; or ended: the response or the failure tells
             self._writable = asyncio.get_running_loop().create_future()
-            await self._writable
+            await self._wait(self._writable, "write")
 
     def _give_up(self) -> None:
         if self._failure is None and (self._uploading or not self._ended):
@@ -211,12 +236,16 @@ class _StreamContext:
 
     async def __aenter__(self) -> AsyncStream:
         timeout = self._arguments.pop("timeout")
+        limits = self._client._limits._replace(total=None)
+        if timeout is not None:
+            limits = Timeout.of(timeout)
+        self._arguments["limits"] = limits
         stream, body = await self._client._request(**self._arguments)
         self._stream = stream
         try:
             if body is not None:
                 self._sending = asyncio.get_running_loop().create_task(stream._send_body(body))
-            await self._client._limit(stream._start(), timeout, stream.response.url)
+            await self._client._limit(stream._start(), limits.total, stream.response.url)
         except BaseException:
             await self.__aexit__(None, None, None)
             raise
@@ -242,7 +271,8 @@ class AsyncClient:
         cafile: PEM file of the authorities to trust; the system's if not given.
         verify: check certificates and names; False only for tests. None: as the configuration
             says, which by default is to check.
-        timeout: seconds from a request to the end of its response; None for no limit.
+        timeout: seconds from a request to the end of its response, or a `Timeout` for its parts;
+            None for no limit.
         handshake_timeout: seconds for a handshake; None: as the configuration says.
         config: further options; None: those of files and environment (see `Config`).
     """
@@ -252,12 +282,12 @@ class AsyncClient:
         *,
         cafile: str | os.PathLike[str] | None = None,
         verify: bool | None = None,
-        timeout: float | None = 30.0,
+        timeout: float | Timeout | None = 30.0,
         handshake_timeout: float | None = None,
         config: Config | None = None,
     ) -> None:
         self._config = client_config(cafile, verify, handshake_timeout, config)
-        self._timeout = timeout
+        self._limits = Timeout.of(timeout)
         self._driver: LoopDriver | None = None
         self._client: Any = None
         self._closed = False
@@ -286,7 +316,7 @@ class AsyncClient:
         *,
         headers: HeaderTypes | None = None,
         body: Body | None = None,
-        timeout: float | None = None,
+        timeout: float | Timeout | None = None,
     ) -> Response:
         """Send a request and wait for the whole response.
 
@@ -295,7 +325,7 @@ class AsyncClient:
             url: an https URL.
             headers: further fields.
             body: bytes, str, a binary file, or an iterable or async iterable of bytes.
-            timeout: seconds; the client's if not given.
+            timeout: seconds, or a `Timeout`; the client's if not given.
 
         Raises:
             ValueError: URL, method or a field is malformed.
@@ -304,15 +334,19 @@ class AsyncClient:
             StreamError: the response broke off.
         """
 
+        limits = self._limits if timeout is None else Timeout.of(timeout)
+        parts = limits._replace(total=None)
+
         async def whole() -> Response:
-            async with self.stream(method, url, headers=headers, body=body, timeout=None) as stream:
+            async with self.stream(
+                method, url, headers=headers, body=body, timeout=parts
+            ) as stream:
                 response = stream.response
                 response.content = await stream.aread()
                 response.connection = stream.connection
                 return response
 
-        limit = self._timeout if timeout is None else timeout
-        response: Response = await self._limit(whole(), limit, url)
+        response: Response = await self._limit(whole(), limits.total, url)
         return response
 
     async def get(self, url: str, **options: Any) -> Response:
@@ -330,9 +364,10 @@ class AsyncClient:
         *,
         headers: HeaderTypes | None = None,
         body: Body | None = None,
-        timeout: float | None = None,
+        timeout: float | Timeout | None = None,
     ) -> _StreamContext:
-        """A context whose value is an `AsyncStream`; timeout is for its field section."""
+        """A context whose value is an `AsyncStream`. The timeout, or its `total`, is for the
+        response's field section; without one the client's limits for the other parts hold."""
         return _StreamContext(
             self,
             {"method": method, "url": url, "headers": headers, "body": body, "timeout": timeout},
@@ -399,15 +434,31 @@ class AsyncClient:
                 stream = self._streams.get(event.stream)
                 if stream is not None:
                     stream._feed(event)
+            elif event.kind == _batch.CONNECTED:
+                self._on_connected(event.conn)
             elif event.kind in (_batch.CLOSED, _batch.GOAWAY):
                 # No new requests on it; on GOAWAY those under way go on.
                 origin, conn = self._by_handle.get(event.conn, (None, None))
                 if conn is not None and origin is not None:
                     conn.alive = False
+                    if conn.reaching is not None:
+                        conn.reaching.set()
                     if self._conns.get(origin) is conn:
                         del self._conns[origin]
                     if event.kind == _batch.CLOSED:
                         del self._by_handle[event.conn]
+
+    def _on_connected(self, handle: int) -> None:
+        _, conn = self._by_handle.get(handle, (None, None))
+        if conn is None:
+            return
+        conn.established = True
+        if conn.reaching is not None:
+            conn.reaching.set()
+        for number in conn.streams:  # they wait for an answer from now on
+            stream = self._streams.get(number)
+            if stream is not None and stream._limits != _UNLIMITED:
+                _resolve(stream._changed)
 
     def _connect(self, origin: Origin) -> _Conn:
         conn = self._conns.get(origin)
@@ -426,9 +477,26 @@ class AsyncClient:
         self._by_handle[conn.handle] = origin, conn
         return conn
 
+    async def _reach(self, at: Origin, seconds: float) -> bool:
+        """Whether there is a connection to a place, now or soon."""
+        conn = self._connect(at)
+        if not conn.established and conn.alive:
+            if conn.reaching is None:
+                conn.reaching = asyncio.Event()
+            with contextlib.suppress(TimeoutError, asyncio.TimeoutError):
+                await asyncio.wait_for(conn.reaching.wait(), seconds)
+        return conn.established and conn.alive
+
     async def _request(
-        self, method: str, url: str, headers: HeaderTypes | None, body: Body | None
+        self,
+        method: str,
+        url: str,
+        headers: HeaderTypes | None,
+        body: Body | None,
+        limits: Timeout,
+        at: Origin | None = None,
     ) -> tuple[AsyncStream, Any]:
+        """Begin a request, maybe at another place of the origin's host."""
         origin, authority, target = parse_url(url)
         data, pieces = split_body(body)
         length = len(data) if data else None
@@ -436,10 +504,10 @@ class AsyncClient:
             length = 0
         fields = request_fields(method, authority, target, headers, length)
         driver = self._open()
-        conn = self._connect(origin)
+        conn = self._connect(at or origin)
         handle = start_request(driver.ptr, conn.handle, fields, data)
         driver.schedule_flush()
-        stream = self._streams[handle] = AsyncStream(self, conn, handle, url)
+        stream = self._streams[handle] = AsyncStream(self, conn, handle, url, limits)
         conn.streams.add(handle)
         return stream, pieces
 
@@ -455,4 +523,4 @@ class AsyncClient:
         except errors.QuicproError:
             raise
         except (TimeoutError, asyncio.TimeoutError):
-            raise errors.ResponseTimeout(f"{url}: no complete answer in {timeout:g} s") from None
+            raise too_long(url, "total", timeout) from None

@@ -152,6 +152,10 @@ class ResponseTimeout(TimeoutError):
     """The response did not come in time."""
 
 
+class WriteTimeout(TimeoutError):
+    """The peer did not take the body of a request in time."""
+
+
 class MigrationError(QuicproError):
     """The connection does not move to another network path; it goes on where it is."""
 

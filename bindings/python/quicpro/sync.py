@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import threading
 import time
@@ -36,6 +37,7 @@ from ._messages import (
     start_request,
 )
 from ._raw_sync import Connection, Listener, RawStream, connect, listen
+from ._timeout import Timeout, too_long
 from ._tls import peer_certificates
 from .config import Config
 from .stats import ConnectionStats
@@ -44,6 +46,7 @@ __all__ = ["Client", "Connection", "Listener", "RawStream", "Stream", "connect",
 
 _FOREVER = 0xFFFFFFFFFFFFFFFF
 _CANCELLED = 0x10C  # H3_REQUEST_CANCELLED
+_LOOK = 0.02  # seconds until a request looks again whether its connection is there
 
 
 class _Engine:
@@ -139,13 +142,16 @@ class Stream:
         conn: int,
         handle: int,
         url: str,
-        deadline: float | None,
+        limits: Timeout,
     ) -> None:
         self._client = client
+        self._limits = limits
+        self._heard = time.monotonic()  # of the stream, or that its connection is there
+        self._established = limits.connect is None and limits.read is None
         self._engine = engine
         self._conn = conn
         self._handle = handle
-        self._deadline = deadline
+        self._deadline = None if limits.total is None else self._heard + limits.total
         self._events: deque[Event] = deque()
         self._ended = False
         self.response = Response(url, 0, Headers([]))
@@ -214,16 +220,29 @@ class Stream:
             lib.quicpro_stream_reset(loop, self._handle, _CANCELLED)
         lib.quicpro_thread_ignore(self._engine.ptr, self._handle)
 
-    def _fill(self) -> None:
+    def _fill(self, part: str = "read") -> None:
         """More events into the queue; a failure becomes an exception."""
+        if not self._established:
+            part = "connect"
+        limit: float | None = getattr(self._limits, part)
+        until = None if limit is None else self._heard + limit
+        if until is None or (self._deadline is not None and self._deadline < until):
+            until, part, limit = self._deadline, "total", self._limits.total
+        connecting = not self._established
+        pause = time.monotonic() + _LOOK
         try:
-            more = self._engine.wait(self._handle, self._deadline)
+            more = self._engine.wait(
+                self._handle, min(until or pause, pause) if connecting else until
+            )
         except errors.ResponseTimeout:
-            raise errors.ResponseTimeout(
-                f"{self.response.url}: no complete answer in time"
-            ) from None
+            more = []
+            if not connecting or (until is not None and time.monotonic() >= until):
+                raise too_long(self.response.url, part, limit) from None
         if more is None:
             raise errors.ConnectionClosed("the connection has ended")
+        if more or (connecting and self._client._is_established(self._conn)):
+            self._established = True
+            self._heard = time.monotonic()
         self._events.extend(more)
 
     def _next(self) -> Event | None:
@@ -257,6 +276,7 @@ class Stream:
         self._write(b"", True)
 
     def _write(self, data: bytes, fin: bool) -> bool:
+        self._heard = time.monotonic()
         while True:
             with self._engine as loop:
                 rc = lib.quicpro_stream_write(
@@ -265,7 +285,7 @@ class Stream:
             if rc != lib.QUICPRO_EAGAIN:
                 return bool(rc == 0)
             while not any(e.kind == _batch.WRITABLE or e.error or e.fin for e in self._events):
-                self._fill()
+                self._fill("write")
             if any(e.fin for e in self._events):  # answered already: nobody wants the rest
                 with self._engine as loop:
                     lib.quicpro_stream_reset(loop, self._handle, _CANCELLED)
@@ -280,7 +300,8 @@ class Client:
         cafile: PEM file of the authorities to trust; the system's if not given.
         verify: check certificates and names; False only for tests. None: as the configuration
             says, which by default is to check.
-        timeout: seconds from a request to the end of its response; None for no limit.
+        timeout: seconds from a request to the end of its response, or a `Timeout` for its parts;
+            None for no limit.
         handshake_timeout: seconds for a handshake; None: as the configuration says.
         config: further options; None: those of files and environment (see `Config`).
 
@@ -294,12 +315,12 @@ class Client:
         *,
         cafile: str | os.PathLike[str] | None = None,
         verify: bool | None = None,
-        timeout: float | None = 30.0,
+        timeout: float | Timeout | None = 30.0,
         handshake_timeout: float | None = None,
         config: Config | None = None,
     ) -> None:
         self._config = client_config(cafile, verify, handshake_timeout, config)
-        self._timeout = timeout
+        self._limits = Timeout.of(timeout)
         self._lock = threading.Lock()
         self._conns: dict[Origin, int] = {}
         self._closed = False
@@ -332,7 +353,7 @@ class Client:
         *,
         headers: HeaderTypes | None = None,
         body: Body | None = None,
-        timeout: float | None = None,
+        timeout: float | Timeout | None = None,
     ) -> Response:
         """Send a request and wait for the whole response.
 
@@ -341,7 +362,7 @@ class Client:
             url: an https URL.
             headers: further fields.
             body: bytes, str, a binary file, or an iterable of bytes.
-            timeout: seconds; the client's if not given.
+            timeout: seconds, or a `Timeout`; the client's if not given.
 
         Raises:
             ValueError: URL, method or a field is malformed.
@@ -370,19 +391,30 @@ class Client:
         *,
         headers: HeaderTypes | None = None,
         body: Body | None = None,
-        timeout: float | None = None,
+        timeout: float | Timeout | None = None,
     ) -> Stream:
         """Send a request and wait for the response's fields; the body follows as it is read."""
-        timeout = self._timeout if timeout is None else timeout
-        deadline = None if timeout is None else time.monotonic() + timeout
+        limits = self._limits if timeout is None else Timeout.of(timeout)
+        return self._stream(method, url, headers, body, limits)
+
+    def _stream(
+        self,
+        method: str,
+        url: str,
+        headers: HeaderTypes | None,
+        body: Body | None,
+        limits: Timeout,
+        at: Origin | None = None,
+    ) -> Stream:
+        """The same, maybe at another place of the origin's host."""
         origin, authority, target = parse_url(url)
         data, pieces = split_body(body)
         length = (
             len(data) if data or (body is not None and pieces is None and data == b"") else None
         )
         fields = request_fields(method, authority, target, headers, length)
-        conn, handle = self._start(origin, fields, data)
-        stream = Stream(self, self._engine, conn, handle, url, deadline)
+        conn, handle = self._start(at or origin, fields, data)
+        stream = Stream(self, self._engine, conn, handle, url, limits)
         try:
             if pieces is not None:
                 stream._send_body(pieces)
@@ -437,6 +469,31 @@ class Client:
         # Streams tell what happens to a connection: its own events nobody waits for.
         lib.quicpro_thread_ignore(self._engine.ptr, conn)
         return conn, handle
+
+    def _is_established(self, conn: int) -> bool | None:
+        """Whether a connection's handshake is done; None: it has ended."""
+        with self._engine as loop:
+            info = connection_info(loop, conn)
+        return info and info.alpn != ""
+
+    def _reach(self, at: Origin, seconds: float) -> bool:
+        """Whether there is a connection to a place, now or soon."""
+        with self._lock:
+            if self._closed or self._engine.pid != os.getpid():
+                return False
+            with self._engine as loop:
+                conn = self._conns.get(at)
+                if conn is None or connection_info(loop, conn) is None:
+                    conn = self._conns[at] = self._connect(loop, at)
+        deadline = time.monotonic() + seconds
+        while not (there := self._is_established(conn)) and there is not None:
+            now = time.monotonic()
+            if now >= deadline:
+                break
+            with contextlib.suppress(errors.ResponseTimeout):  # others may take what it says
+                self._engine.wait(conn, min(deadline, now + 0.01))
+        lib.quicpro_thread_ignore(self._engine.ptr, conn)
+        return bool(there)
 
     def _connect(self, loop: Any, origin: Origin) -> int:
         handle = ffi.new("quicpro_conn *")
