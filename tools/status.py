@@ -56,6 +56,7 @@ STATUS = [
     ),
     ("Blocking client, shared by threads", "tests/python/test_sync.py"),
     ("asyncio client", "tests/python/test_aio.py"),
+    ("httpx and httpx2 over HTTP/3, TCP where that does not work", "tests/python/test_httpx.py"),
     ("Streams and datagrams of a protocol of your own, on asyncio", "tests/python/test_raw.py"),
     ("The same for threads that block", "tests/python/test_raw_sync.py"),
     ("The same on trio", "tests/python/test_trio.py"),

@@ -373,6 +373,22 @@ class AsyncClient:
             {"method": method, "url": url, "headers": headers, "body": body, "timeout": timeout},
         )
 
+    def _stream_at(
+        self,
+        method: str,
+        url: str,
+        headers: HeaderTypes | None,
+        body: Body | None,
+        limits: Timeout,
+        at: Origin,
+    ) -> _StreamContext:
+        """The same at another place of the origin's host."""
+        return _StreamContext(
+            self,
+            {"method": method, "url": url, "headers": headers, "body": body, "timeout": limits}
+            | {"at": at},
+        )
+
     def stats(self, url: str) -> ConnectionStats | None:
         """Numbers of the connection that requests for `url` go over; None if there is none now.
 
