@@ -1,6 +1,6 @@
 # quicpro: everything by one command. `make help` lists the targets.
 .DEFAULT_GOAL := help
-.PHONY: help bootstrap bootstrap-tests build develop demo test test-full test-asan lint bench fuzz dist clean
+.PHONY: help bootstrap bootstrap-tests bootstrap-full build develop demo test test-full test-asan lint bench fuzz dist clean
 
 PYTHON ?= python3
 VENV := .venv
@@ -17,6 +17,9 @@ bootstrap:
 
 bootstrap-tests:
 	@tools/bootstrap --tests
+
+bootstrap-full:
+	@tools/bootstrap --full
 
 $(VENV)/.tools: tools/requirements-build.txt tools/requirements-test.txt | bootstrap
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -42,7 +45,7 @@ demo: build ## an unmodified ASGI app over HTTP/3, fetched by four clients
 test: bootstrap-tests build ## every test that needs no special machine; the last line counts them
 	@$(BIN)/python tools/run_tests.py
 
-test-full: bootstrap-tests build ## test, and the long ones: all peers, a clean wheel, longer fuzzing
+test-full: bootstrap-full build ## test, and the long ones: all peers, a clean wheel, longer fuzzing
 	@$(BIN)/python tools/run_tests.py --full
 
 test-asan: bootstrap-tests build ## C tests under AddressSanitizer and UndefinedBehaviorSanitizer

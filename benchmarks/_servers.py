@@ -33,7 +33,16 @@ def our_c(bench: Bench, *options: str, path: str = "/", place: Place = HERE) -> 
 def our_asgi(bench: Bench) -> Server:
     """quicpro serve with apps/hello.py."""
     cert, key = bench.certificates()
-    args = [sys.executable, "-m", "quicpro", "serve", "hello:app", "--bind", "127.0.0.1:0"]
+    args = [
+        sys.executable,
+        "-m",
+        "quicpro",
+        "serve",
+        "hello:app",
+        "--no-tcp",
+        "--bind",
+        "127.0.0.1:0",
+    ]
     return bench.start("asgi", [*args, "--certfile", cert, "--keyfile", key], cwd=APPS)
 
 

@@ -132,3 +132,11 @@ def test_help_and_wrong_use(machine: Path) -> None:
     assert run(machine, "--help").returncode == 0
     wrong = run(machine, "--frobnicate")
     assert wrong.returncode == 2 and "--frobnicate" in wrong.stderr
+
+
+def test_a_browser_is_only_for_the_long_tests(machine: Path) -> None:
+    fake(machine, "apt-get", "exit 1")
+    result = run(machine, "--full", QUICPRO_NO_APT="1")
+    assert result.returncode == 3
+    assert result.stderr.endswith("--no-install-recommends chromium\n"), result.stderr
+    assert "chromium" not in run(machine, "--tests", QUICPRO_NO_APT="1").stderr

@@ -48,6 +48,7 @@ class ASGIServer:
         self.state: dict[str, Any] = {}
         self.loop = asyncio.get_running_loop()
         self.driver: LoopDriver
+        self.on_certificates: Callable[[], None] = lambda: None  # files of them have changed
         self.on_drained: Callable[[], None] = lambda: None
         self.requests: dict[int, ExchangeLogic] = {}
         self._peers: dict[int, dict[str, Any]] = {}  # by connection: what its scopes share
@@ -127,6 +128,8 @@ class ASGIServer:
             self._tls.pop(conn, None)
         elif kind == _batch.DRAINED:
             self.on_drained()
+        elif kind == _batch.CERTIFICATES:
+            self.on_certificates()
 
     def scope_template(self, conn: int) -> dict[str, Any]:
         """What is the same in the scopes of all requests of a connection."""

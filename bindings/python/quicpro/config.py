@@ -241,6 +241,14 @@ class Config:
         """
         return self._sources.get(self._known(key).key, "default")
 
+    def _bytes(self, key: str) -> bytes:
+        """The value of an option of bytes, which `to_dict()` does not show."""
+        for layer in reversed(self._layers):
+            for setting in layer.settings:
+                if setting.option.key == key:
+                    return os.fsencode(setting.text)
+        return b""
+
     @staticmethod
     def _known(key: str) -> Option:
         option = find(key)

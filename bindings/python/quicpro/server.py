@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import logging
 import os
 import signal
+import socket
 import sys
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -17,6 +19,7 @@ from ._check import check_loop
 from ._ffi import ffi, lib
 from ._loop import LoopDriver
 from ._options import find
+from ._tcp import TcpServer, is_available, listen
 from .asgi import ASGIApp, ASGIServer, Message
 from .config import Config
 from .stats import ConnectionStats
@@ -24,6 +27,8 @@ from .stats import ConnectionStats
 __all__ = ["LifespanError", "Server", "parse_bind", "run_event_loop", "serve"]
 
 logger = logging.getLogger("quicpro.server")
+
+_PORTS_TRIED = 20  # until one is free for TCP and UDP
 
 CertPair = tuple["str | os.PathLike[str]", "str | os.PathLike[str]"]
 Certs = Mapping[str, CertPair]
@@ -129,6 +134,9 @@ class Server:
             those that wait go on in a task; "stock": each in an asyncio.Task of its own from the
             start; "auto": inline where the module in C is built.
         native: False: do without the module in C; None: use it where it is built.
+        tcp: also serve HTTP/1.1 over TLS, on the TCP port of the same number, with Alt-Svc in
+            every response; by uvicorn (`pip install 'quicpro[serve]'`).
+        quic: False: that alone.
     """
 
     def __init__(
@@ -143,8 +151,15 @@ class Server:
         root_path: str = "",
         tasks: str = "auto",
         native: bool | None = None,
+        tcp: bool = False,
+        quic: bool = True,
     ) -> None:
+        if not (tcp or quic):
+            raise errors.ConfigError("neither TCP nor QUIC: nothing to serve")
         self._app = app
+        self._wants_tcp = tcp
+        self._wants_quic = quic
+        self._tcp: TcpServer | None = None
         self._make_asgi = asgi_server(tasks, native)
         self._host, self._wanted_port = parse_bind(bind)
         files = {"cert_file": certfile, "key_file": keyfile}
@@ -205,6 +220,7 @@ class Server:
         )
         self._drained = asyncio.Event()
         asgi.on_drained = self._drained.set
+        asgi.on_certificates = self._reload_tcp
         driver = self._driver = LoopDriver(self._config, asgi.on_batch)
         asgi.bind(driver)
         try:
@@ -213,14 +229,15 @@ class Server:
             self._server = ret[0]
             for name, pair in self._certs.items():
                 self._add_certificate(name, pair)
+            if self._wants_tcp:
+                self._tcp = TcpServer(
+                    self._app, asgi.state, self._config, self._certs, self._root_path
+                )
             self._lifespan = Lifespan(self._app, asgi.state)
             await self._lifespan.startup()
-            host = ffi.NULL if self._host is None else self._host.encode()
             driver.schedule_flush()  # sets the timer of tls_watch_ms
             try:
-                self.port = check_loop(
-                    lib.quicpro_server_listen(self._server, host, self._wanted_port), driver.ptr
-                )
+                await self._listen(driver)
                 driver.schedule_flush()  # after it the driver knows of the new sockets
             except Exception:
                 await self._lifespan.shutdown()
@@ -228,6 +245,48 @@ class Server:
         except BaseException:
             self._free()
             raise
+
+    async def _listen(self, driver: LoopDriver) -> None:
+        """Both or neither, TCP first. Where the kernel chooses, a port that is free for both."""
+        host = ffi.NULL if self._host is None else self._host.encode()
+        attempts = _PORTS_TRIED if self._wants_tcp and not self._wanted_port else 1
+        for attempt in range(attempts):
+            sockets = self._listen_tcp() if self._tcp is not None else []
+            port = sockets[0].getsockname()[1] if sockets else self._wanted_port
+            try:
+                if self._wants_quic:
+                    port = check_loop(
+                        lib.quicpro_server_listen(self._server, host, port), driver.ptr
+                    )
+            except Exception as e:
+                for opened in sockets:
+                    opened.close()
+                taken = isinstance(e, OSError) and e.errno == errno.EADDRINUSE
+                if not taken or attempt + 1 == attempts:
+                    raise
+                continue
+            if self._tcp is not None:
+                await self._tcp.start(sockets, port if self._wants_quic else None)
+            self.port = port
+            return
+
+    def _listen_tcp(self) -> list[socket.socket]:
+        shown = f"[{self._host}]" if self._host and ":" in self._host else self._host or "*"
+        try:
+            return listen(self._host, self._wanted_port)
+        except socket.gaierror as e:
+            raise errors.ResolveError(f"cannot resolve host '{self._host}': {e.strerror}") from None
+        except OSError as e:
+            what = f"cannot listen on {shown}:{self._wanted_port} (TCP): {e.strerror}"
+            raise OSError(e.errno, what) from None
+
+    def _reload_tcp(self) -> None:
+        if self._tcp is None:
+            return
+        try:
+            self._tcp.reload(self._certs)
+        except errors.QuicproError as e:
+            logger.error("the old certificates stay in use over TCP: %s", e)
 
     def _add_certificate(self, host: str, pair: CertPair) -> None:
         assert self._driver is not None
@@ -260,6 +319,7 @@ class Server:
         if self._server is not None:
             self._add_certificate(host, (certfile, keyfile))
         self._certs[host] = (certfile, keyfile)
+        self._reload_tcp()
 
     def reload_tls(self) -> None:
         """Read all certificates, keys and authorities again, for handshakes from now on.
@@ -271,10 +331,13 @@ class Server:
         if self._server is None or self._driver is None:
             raise RuntimeError("the server does not run")
         check_loop(lib.quicpro_server_reload_tls(self._server), self._driver.ptr)
+        if self._tcp is not None:
+            self._tcp.reload(self._certs)
 
     def connections(self) -> int:
         """Connections open now."""
-        return int(lib.quicpro_server_connections(self._server)) if self._server else 0
+        count = int(lib.quicpro_server_connections(self._server)) if self._server else 0
+        return count + (self._tcp.connections() if self._tcp is not None else 0)
 
     def stats(self) -> list[ConnectionStats]:
         """Numbers of every connection that has made a request and is open now."""
@@ -297,7 +360,8 @@ class Server:
 
     def requests(self) -> int:
         """Requests being answered now."""
-        return len(self._asgi.requests) if self._asgi else 0
+        count = len(self._asgi.requests) if self._asgi else 0
+        return count + (self._tcp.requests() if self._tcp is not None else 0)
 
     async def close(self, graceful_timeout: float = 30.0) -> bool:
         """Stop: GOAWAY, let open requests finish, close connections, shut the application down.
@@ -325,6 +389,8 @@ class Server:
         return clean
 
     async def _finished(self, drained: asyncio.Event) -> None:
+        if self._tcp is not None:
+            await self._tcp.close()
         await drained.wait()
         # An application may have work left after its response: background tasks.
         assert self._asgi is not None
@@ -345,6 +411,8 @@ class Server:
             task.cancel()
         if tasks:
             await asyncio.wait(tasks, timeout=5)
+        if self._tcp is not None:
+            await self._tcp.abort()
         self._free()
         await lifespan.shutdown()
 
@@ -441,6 +509,8 @@ def serve(
     loop: str = "auto",
     root_path: str = "",
     tasks: str = "auto",
+    tcp: bool | None = None,
+    quic: bool = True,
     on_start: Callable[[Server], None] | None = None,
     on_stop: Callable[[Server], None] | None = None,
 ) -> None:
@@ -458,6 +528,8 @@ def serve(
         loop: "auto", "asyncio" or "uvloop".
         root_path: prefix under which the application is mounted.
         tasks: "auto", "inline" or "stock", see `Server`.
+        tcp: also HTTP/1.1 over TCP, see `Server`; None: if uvicorn is installed.
+        quic: False: that alone.
         on_start: called with the server once it listens; its `port` is known then.
         on_stop: called when the first signal came.
     """
@@ -470,5 +542,7 @@ def serve(
         config=config,
         root_path=root_path,
         tasks=tasks,
+        tcp=is_available() if tcp is None else tcp,
+        quic=quic,
     )
     run_event_loop(lambda: _serve(server, graceful_timeout, on_start, on_stop), loop)

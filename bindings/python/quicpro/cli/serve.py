@@ -61,7 +61,7 @@ def is_loopback(host: str | None) -> bool:
     default="127.0.0.1:4433",
     show_default=True,
     metavar="HOST:PORT",
-    help="Where to listen (UDP). Port 0: any.",
+    help="Where to listen, by UDP and TCP. Port 0: any.",
 )
 @click.option("--certfile", type=click.Path(), help="Certificate chain, PEM or DER.")
 @click.option(
@@ -112,6 +112,13 @@ def is_loopback(host: str | None) -> bool:
     show_default=True,
     help="inline starts requests as they come; stock gives each an asyncio.Task from the start.",
 )
+@click.option(
+    "--tcp/--no-tcp",
+    default=None,
+    help="HTTP/1.1 over TLS on the TCP port of the same number, with Alt-Svc, so that browsers "
+    "find HTTP/3. On where uvicorn is installed.",
+)
+@click.option("--no-quic", is_flag=True, help="Only that.")
 @config_options()
 @click.option(
     "--tune-gc/--no-tune-gc",
@@ -134,6 +141,8 @@ def serve(
     app_dir: str,
     root_path: str,
     tasks: str,
+    tcp: bool | None,
+    no_quic: bool,
     config_file: str | None,
     options: tuple[str, ...],
     tune_gc: bool,
@@ -141,11 +150,21 @@ def serve(
 ) -> None:
     """Serve an ASGI application over HTTP/3."""
     from quicpro import errors
+    from quicpro._tcp import is_available
     from quicpro.server import LifespanError, Server, parse_bind
     from quicpro.server import serve as run
 
     level = (logging.WARNING, logging.INFO, logging.DEBUG)[min(verbose, 2)]
     logging.basicConfig(level=level, format="%(levelname)s %(name)s: %(message)s")
+    if tcp is False and no_quic:
+        fail("--no-tcp and --no-quic: nothing is left to serve", WRONG_USE)
+    if tcp is None:
+        tcp = no_quic or is_available()
+        if not tcp:
+            click.echo(
+                "quicpro: HTTP/3 only: browsers need the TCP side (pip install 'quicpro[serve]')",
+                err=True,
+            )
     try:
         host, _ = parse_bind(bind)
     except ValueError as e:
@@ -182,9 +201,10 @@ def serve(
     def started(server: Server) -> None:
         if tune_gc:
             _tune_gc()
+        protocols = "HTTP/1.1" if no_quic else "HTTP/3 and HTTP/1.1" if tcp else "HTTP/3"
         shown = f"[{host}]" if host and ":" in host else host or "localhost"
         click.echo(
-            f"quicpro: serving {app} on https://{shown}:{server.port} (HTTP/3), Ctrl-C stops",
+            f"quicpro: serving {app} on https://{shown}:{server.port} ({protocols}), Ctrl-C stops",
             err=True,
         )
 
@@ -207,6 +227,8 @@ def serve(
             loop=loop,
             root_path=root_path,
             tasks=tasks,
+            tcp=tcp,
+            quic=not no_quic,
             on_start=started,
             on_stop=stopping,
         )
