@@ -54,6 +54,7 @@ STATUS = [
         "Requests started at once, in what passes for a task of asyncio's",
         "tests/python/test_inline.py",
     ),
+    ("Access log, limits, what is around an application", "tests/python/test_middleware.py"),
     ("HTTP/1.1 on the same port number, with Alt-Svc, by uvicorn", "tests/python/test_tcp.py"),
     ("Blocking client, shared by threads", "tests/python/test_sync.py"),
     ("asyncio client", "tests/python/test_aio.py"),

@@ -132,7 +132,7 @@ def pair(certs: Path, loop: str) -> Pair:
     import asyncio
 
     import quicpro
-    from quicpro.server import run_event_loop
+    from quicpro._run import run_event_loop
 
     def run(main: Callable[..., object], **options: object) -> None:
         config = quicpro.Config(datagrams_enable=True, **options)

@@ -13,7 +13,8 @@ from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
 
-from quicpro.server import Server, run_event_loop
+from quicpro._run import run_event_loop
+from quicpro.server import Server
 
 HERE = Path(__file__).parent
 WAIT = 30.0  # only a hang takes this long

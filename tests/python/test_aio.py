@@ -29,7 +29,7 @@ from quicpro import (
     StreamReset,
     VerificationError,
 )
-from quicpro.server import run_event_loop
+from quicpro._run import run_event_loop
 from testapp import PIECE, Receive, Send, body_of, piece
 from testapp import start as begin
 

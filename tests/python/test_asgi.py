@@ -335,7 +335,7 @@ def test_headers_of_a_response(start: Starter, client: Client) -> None:
             await send({"type": "http.response.start", "status": 200, "headers": iter(given)})
             await send({"type": "http.response.body"})
 
-    server = start(app)
+    server = start(app, date_header=False)
     for _ in range(2):  # the second time from the cache
         assert client.get(server.url()).headers.raw == [(n.lower(), v) for n, v in given]
 
@@ -346,7 +346,7 @@ def test_start_without_headers(start: Starter, client: Client) -> None:
             await send({"type": "http.response.start", "status": 202})
             await send({"type": "http.response.body", "body": b"ok"})
 
-    response = client.get(start(app).url())
+    response = client.get(start(app, date_header=False).url())
     assert (response.status, response.content, response.headers.raw) == (202, b"ok", [])
 
 

@@ -294,3 +294,14 @@ def test_garbage_collections_are_fewer(
     assert (said["threshold"] != list(gc.get_threshold())) == tuned
     process.interrupt()
     assert process.wait() == 0
+
+
+def test_fields_for_every_response(spawn: Spawn, quicpro: Quicpro, certs: Path) -> None:
+    flags = ("--header", "Server: ours", "--header", "x-b:c:d", "--no-date-header")
+    _, url = serve(spawn, certs, *flags)
+    with Client(cafile=certs / "ca.pem") as client:
+        headers = client.get(url).headers
+    assert (headers["server"], headers["x-b"]) == ("ours", "c:d") and "date" not in headers
+    for wrong, says in (("nothing", b"is not NAME:VALUE"), ("a b: c", b"cannot be the name")):
+        done = quicpro("serve", "testapp:app", "--header", wrong)
+        assert done.returncode == 2 and says in done.stderr

@@ -112,7 +112,8 @@ def test_keyboard_interrupt_ends_the_event_loop(certs: Path) -> None:
 import asyncio, sys, threading
 from pathlib import Path
 import quicpro
-from quicpro.server import Server, run_event_loop
+from quicpro._run import run_event_loop
+from quicpro.server import Server
 
 certs = Path(sys.argv[1])
 
@@ -158,9 +159,12 @@ def test_core_takes_only_its_own_exchanges() -> None:
     options: dict[str, Any] = dict.fromkeys(
         ("server", "app", "event_loop", "make_task", "schedule_flush")
     )
+    options |= {"loop": 0, "requests": {}, "state": {}, "client_certs": False, "date": True}
     with pytest.raises(TypeError, match="no subclass of Exchange"):
-        inline._asgi.Core(
-            loop=0, exchange_type=dict, requests={}, state={}, client_certs=False, **options
-        )
+        inline._asgi.Core(exchange_type=dict, fields=(), **options)
+    wrong: Any
+    for wrong in ((b"name",), (b"name", "value")):
+        with pytest.raises(TypeError, match="fields are bytes: name, value"):
+            inline._asgi.Core(exchange_type=inline.NativeExchange, fields=wrong, **options)
     with pytest.raises(TypeError, match="cannot create"):
         inline._asgi.Exchange()

@@ -11,9 +11,9 @@ from live import WAIT
 from quicpro import _batch
 from quicpro._ffi import ffi, lib
 from quicpro._loop import LoopDriver, _Watcher
+from quicpro._run import run_event_loop
 from quicpro.config import Config
 from quicpro.errors import InvalidValue
-from quicpro.server import run_event_loop
 
 
 def drive(main: Callable[[], Coroutine[Any, Any, Any]], loop: str) -> Any:

@@ -28,7 +28,7 @@ from quicpro import (
     VerificationError,
 )
 from quicpro._raw import Address, _reason
-from quicpro.server import run_event_loop
+from quicpro._run import run_event_loop
 
 Go = Callable[[Callable[[], Awaitable[None]]], None]
 

@@ -13,7 +13,7 @@ import quicpro
 from conftest import Pair
 from live import WAIT
 from quicpro import Connection, ConnectionClosed, StreamLimit
-from quicpro.server import run_event_loop
+from quicpro._run import run_event_loop
 
 Serve = Callable[..., Any]
 

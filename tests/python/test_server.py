@@ -1,4 +1,4 @@
-"""quicpro.server: lifespan, graceful close, addresses, signals."""
+"""quicpro.server: addresses, graceful close, options."""
 
 from __future__ import annotations
 
@@ -12,12 +12,11 @@ from typing import Any
 
 import pytest
 import testapp
-from live import WAIT, Live, Starter, python
+from live import WAIT, Live, Starter
 from quicpro import (
     CertificateError,
     Client,
     Config,
-    ConfigError,
     ConfigFrozen,
     HandshakeTimeout,
     InvalidValue,
@@ -25,30 +24,10 @@ from quicpro import (
     ResolveError,
     Server,
 )
-from quicpro.server import LifespanError, parse_bind, run_event_loop
+from quicpro.server import parse_bind
+from test_lifespan import lifespan_app
 from testapp import Receive, Send, answer, piece
 from testapp import start as begin
-
-
-def lifespan_app(log: list[str], **answers: Any) -> Callable[..., Any]:
-    """An application that notes its lifespan."""
-
-    async def app(scope: dict[str, Any], receive: Receive, send: Send) -> None:
-        if scope["type"] != "lifespan":
-            log.append("request")
-            await answer(send, b"ok")
-            return
-        assert scope["asgi"] == {"version": "3.0", "spec_version": "2.0"}
-        for what in ("startup", "shutdown"):
-            assert await receive() == {"type": f"lifespan.{what}"}
-            log.append(what)
-            message = answers.get(what, {"type": f"lifespan.{what}.complete"})
-            if isinstance(message, Exception):
-                raise message
-            await send(message)
-        log.append("returned")
-
-    return app
 
 
 @pytest.mark.parametrize(
@@ -69,73 +48,6 @@ def test_parse_bind(bind: str, host: str | None, port: int) -> None:
 def test_parse_bind_refuses(bind: str) -> None:
     with pytest.raises(ValueError, match="is not HOST:PORT"):
         parse_bind(bind)
-
-
-# Lifespan.
-
-
-def test_lifespan(start: Starter, loop: str, certs: Path) -> None:
-    log: list[str] = []
-    server = start(lifespan_app(log), loop)
-    with Client(cafile=certs / "ca.pem") as client:
-        assert client.get(server.url()).text == "ok"
-        assert log == ["startup", "request"]
-    assert server.close(WAIT) is True
-    assert log == ["startup", "request", "shutdown", "returned"]
-
-
-def test_startup_that_failed(start: Starter) -> None:
-    log: list[str] = []
-    failed = {"type": "lifespan.startup.failed", "message": "no database"}
-
-    async def app(scope: dict[str, Any], receive: Receive, send: Send) -> None:
-        await receive()
-        await send(failed)
-        log.append("told")
-
-    with pytest.raises(LifespanError, match="no database"):
-        start(app)
-    assert log == ["told"]
-
-
-def test_shutdown_that_failed(start: Starter, caplog: pytest.LogCaptureFixture) -> None:
-    log: list[str] = []
-    failed = {"type": "lifespan.shutdown.failed", "message": "disk full"}
-    start(lifespan_app(log, shutdown=failed)).close()
-    assert [r.getMessage() for r in caplog.records] == [
-        "the application failed to shut down: disk full"
-    ]
-
-
-def test_shutdown_that_raises(start: Starter, caplog: pytest.LogCaptureFixture) -> None:
-    start(lifespan_app([], shutdown=ZeroDivisionError("x"))).close()
-    (record,) = caplog.records
-    assert record.exc_info is not None and record.exc_info[0] is ZeroDivisionError
-
-
-def test_lifespan_that_is_not_supported(
-    start: Starter, certs: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    """An application that raises, and one that returns at once."""
-
-    async def returns(scope: dict[str, Any], receive: Receive, send: Send) -> None:
-        if scope["type"] == "http":
-            await answer(send, b"hello")
-
-    for app in (testapp.app, returns):
-        server = start(app)
-        with Client(cafile=certs / "ca.pem") as client:
-            assert client.get(server.url()).text == "hello"
-        assert server.close(WAIT) is True
-    assert caplog.records == []
-
-
-def test_an_app_that_started_is_shut_down_if_the_port_is_taken(start: Starter) -> None:
-    log: list[str] = []
-    port = start().port
-    with pytest.raises(OSError, match="in use"):
-        start(lifespan_app(log), bind=f"127.0.0.1:{port}")
-    assert log == ["startup", "shutdown", "returned"]
 
 
 # Starting.
@@ -171,29 +83,6 @@ def test_before_and_after(certs: Path) -> None:
         assert server.connections() == 0
 
     asyncio.run(main())
-
-
-def test_run_event_loop() -> None:
-    uvloop = pytest.importorskip("uvloop")
-
-    async def kind() -> type:
-        return type(asyncio.get_running_loop())
-
-    assert run_event_loop(kind, "uvloop") is uvloop.Loop
-    assert run_event_loop(kind, "auto") is uvloop.Loop
-    assert run_event_loop(kind, "asyncio") is not uvloop.Loop
-    with pytest.raises(ValueError, match="trio"):
-        run_event_loop(kind, "trio")
-
-
-def test_without_uvloop(monkeypatch: pytest.MonkeyPatch) -> None:
-    async def kind() -> str:
-        return type(asyncio.get_running_loop()).__module__
-
-    monkeypatch.setitem(__import__("sys").modules, "uvloop", None)
-    assert run_event_loop(kind, "auto").startswith("asyncio")
-    with pytest.raises(ConfigError, match="pip install"):
-        run_event_loop(kind, "uvloop")
 
 
 def test_all_addresses(start: Starter, certs: Path) -> None:
@@ -339,80 +228,6 @@ def test_again_on_the_same_port(start: Starter, certs: Path) -> None:
         other = start(bind=f"127.0.0.1:{server.port}")
         assert client.get(url).text == "hello"
         assert other.server.connections() == 1
-
-
-def test_serve_in_a_thread_needs_no_signals(certs: Path) -> None:
-    """Only the main thread may handle them: elsewhere serve() serves without."""
-    done = python(
-        "import sys, threading, os, quicpro, queue\n"
-        "from testapp import app\n"
-        "ports = queue.Queue()\n"
-        "t = threading.Thread(target=lambda: quicpro.serve(app, '127.0.0.1:0',\n"
-        "    certfile=sys.argv[1] + '/cert.pem', keyfile=sys.argv[1] + '/key.pem',\n"
-        "    on_start=lambda s: ports.put(s.port)), daemon=True)\n"
-        "t.start()\n"
-        "url = f'https://127.0.0.1:{ports.get(timeout=10)}/'\n"
-        "print(quicpro.get(url, cafile=sys.argv[1] + '/ca.pem').text, flush=True)\n"
-        "os._exit(0)",
-        certs,
-    )
-    assert (done.stdout, done.stderr, done.returncode) == ("hello\n", "", 0)
-
-
-SERVE = """
-import os, signal, sys, threading, asyncio, quicpro
-certs, loop, busy = sys.argv[1:]
-log = []
-here = asyncio.Event()
-async def app(scope, receive, send):
-    if scope["type"] == "http":
-        await send({"type": "http.response.start", "status": 200})
-        await send({"type": "http.response.body", "body": b"x", "more_body": True})
-        try:
-            await asyncio.Event().wait()
-        finally:
-            log.append("cut off")
-def start(server):
-    log.append("start")
-    if busy == "idle":
-        os.kill(os.getpid(), signal.SIGTERM)
-        return
-    def ask():
-        with quicpro.Client(cafile=certs + "/ca.pem") as client:
-            try:
-                with client.stream("GET", f"https://127.0.0.1:{server.port}/") as stream:
-                    pieces = stream.iter_bytes()
-                    next(pieces)
-                    os.kill(os.getpid(), signal.SIGINT)
-                    next(pieces)
-            except quicpro.QuicproError:
-                log.append("client was told")
-    global asking
-    asking = threading.Thread(target=ask)
-    asking.start()
-def stop(server):
-    log.append("stop")
-    if busy == "busy":
-        os.kill(os.getpid(), signal.SIGINT)
-quicpro.serve(app, "127.0.0.1:0", certfile=certs + "/cert.pem", keyfile=certs + "/key.pem",
-              loop=loop, on_start=start, on_stop=stop)
-if busy == "busy":
-    asking.join()
-print(log)
-"""
-
-
-@pytest.mark.parametrize(
-    "busy,log",
-    [
-        ("idle", ["start", "stop"]),
-        ("busy", ["start", "stop", "cut off", "client was told"]),
-    ],
-)
-def test_signals(loop: str, certs: Path, busy: str, log: list[str]) -> None:
-    """One ends it, a second one cuts open requests off."""
-    done = python(SERVE, certs, loop, busy)
-    assert (done.stdout, done.stderr, done.returncode) == (f"{log}\n", "", 0)
 
 
 def test_log_of_a_server_is_silent(

@@ -103,11 +103,12 @@ def test_one_lifespan_and_its_state(start: Starter, certs: Path) -> None:
 
 
 def test_only_tcp(start: Starter, certs: Path) -> None:
-    live = start(tcp=True, quic=False)
+    live = start(tcp=True, quic=False, headers=[("X-By", "us")], date_header=False)
     with connected(live.port, certs) as conn:
         conn.request("GET", "/")
         answer = conn.getresponse()
         assert answer.read() == b"hello" and "alt-svc" not in answer.headers
+        assert answer.headers["x-by"] == "us" and "date" not in answer.headers
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp:
         udp.bind(("127.0.0.1", live.port))  # is free
     with pytest.raises(ConfigError, match="nothing to serve"):

@@ -7,8 +7,8 @@ import contextvars
 from collections.abc import Awaitable, Callable
 
 import pytest
+from quicpro._run import run_event_loop
 from quicpro._waiter import Waiter, resume_all
-from quicpro.server import run_event_loop
 
 
 @pytest.fixture

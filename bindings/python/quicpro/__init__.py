@@ -49,10 +49,11 @@ from .errors import (
 if TYPE_CHECKING:
     from ._messages import Headers, Response
     from ._raw_path import PathEvent
+    from ._run import serve
     from ._timeout import Timeout
     from .aio import AsyncClient
     from .raw import Connection, Listener, Stream, connect, listen
-    from .server import Server, serve
+    from .server import Server
     from .stats import ConnectionStats, PathStats
     from .sync import Client, get
 
@@ -123,7 +124,7 @@ _LAZY = {
     "connect": "raw",
     "get": "sync",
     "listen": "raw",
-    "serve": "server",
+    "serve": "_run",
 }
 
 

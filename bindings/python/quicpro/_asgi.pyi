@@ -22,6 +22,8 @@ class Core:
         requests: dict[int, Any],
         state: dict[str, Any],
         client_certs: bool,
+        fields: tuple[bytes, ...],
+        date: bool,
         start: Any = None,
     ) -> None: ...
     @property

@@ -158,6 +158,8 @@ class NativeServer(ASGIServer):
             requests=self.requests,
             state=self.state,
             client_certs=self.client_certs,
+            fields=tuple(part for field in self.fields for part in field),
+            date=self.date,
             start=self._start_task if self._tasks == "stock" else None,
         )
         self._core = core

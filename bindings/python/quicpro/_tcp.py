@@ -9,7 +9,7 @@ import os
 import socket
 import ssl
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from email.utils import formatdate
 from typing import Any
 
@@ -155,6 +155,8 @@ class TcpServer:
         config: as of the QUIC side.
         certs: certificates by name, as there.
         root_path: prefix under which it is mounted.
+        fields: for every response.
+        date: whether "date" is one.
 
     Raises:
         ConfigError: uvicorn is not installed.
@@ -163,7 +165,7 @@ class TcpServer:
 
     def __init__(
         self, app: Any, state: dict[str, Any], config: Config, certs: Mapping[str, Pair],
-        root_path: str,
+        root_path: str, fields: Sequence[tuple[bytes, bytes]] = (), date: bool = True,
     ) -> None:  # fmt: skip
         try:
             import uvicorn
@@ -185,7 +187,8 @@ class TcpServer:
         self._front.sni_callback = self._choose
         self._servers: list[asyncio.Server] = []
         self._ticking: asyncio.TimerHandle | None = None
-        self._alt_svc: list[tuple[bytes, bytes]] = []
+        self._fields = list(fields)
+        self._date = date
 
     def _choose(self, tls: ssl.SSLObject, name: str | None, _context: ssl.SSLContext) -> None:
         tls.context = self._contexts.choose(name)
@@ -208,7 +211,7 @@ class TcpServer:
         loop = asyncio.get_running_loop()
         if h3_port is not None:
             value = f'h3=":{h3_port}"; ma={ALT_SVC_AGE}'.encode()
-            self._alt_svc = [(b"alt-svc", value)]
+            self._fields.append((b"alt-svc", value))
         for opened in sockets:
             self._servers.append(
                 await loop.create_server(
@@ -227,7 +230,7 @@ class TcpServer:
     def _tick(self) -> None:
         """Sets the date of responses; once a second, as long as there is anybody to see it."""
         date = formatdate(time.time(), usegmt=True).encode()
-        self._state.default_headers = [(b"date", date), *self._alt_svc]
+        self._state.default_headers = [(b"date", date)] * self._date + self._fields
         first = self._ticking is None
         self._ticking = None
         if first or self._state.connections:

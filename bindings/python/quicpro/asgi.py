@@ -6,7 +6,9 @@ One `Exchange` is one request and its response; the application gets its `receiv
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Sequence
+from email.utils import formatdate
 from typing import Any, Final
 from urllib.parse import unquote
 
@@ -38,12 +40,25 @@ class ASGIServer:
         app: an ASGI 3 application.
         root_path: prefix under which it is mounted.
         client_certs: whether clients may have certificates; then scopes have the "tls" extension.
+        fields: for responses that have none of that name.
+        date: the same for "date" (RFC 9110 section 6.6.1).
     """
 
-    def __init__(self, app: ASGIApp, *, root_path: str = "", client_certs: bool = False) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        root_path: str = "",
+        client_certs: bool = False,
+        fields: Sequence[tuple[bytes, bytes]] = (),
+        date: bool = True,
+    ) -> None:
         self.app = app
         self.root_path = root_path
         self.client_certs = client_certs
+        self.fields = list(fields)
+        self.date = date
+        self._second = 0  # the last one in which a response began
         self._tls: dict[int, dict[str, Any]] = {}
         self.state: dict[str, Any] = {}
         self.loop = asyncio.get_running_loop()
@@ -73,19 +88,30 @@ class ASGIServer:
         key: tuple[Any, ...]
         try:
             key = tuple(headers)
+            if self.date and (now := int(time.time())) != self._second:
+                self._second = now
+                self._fields.clear()
             try:
                 known = self._fields.get(key)
             except TypeError:  # pairs that are lists
                 key = tuple(map(tuple, key))
                 known = self._fields.get(key)
             if known is None:
-                known = _batch.pack_fields([(bytes(n).lower(), bytes(v)) for n, v in key])
+                theirs = [(bytes(n).lower(), bytes(v)) for n, v in key]
+                known = _batch.pack_fields(theirs + self._ours({name for name, _ in theirs}))
                 if len(self._fields) >= FIELDS_CACHE:
                     self._fields.clear()
                 self._fields[key] = known
         except TypeError:
             raise TypeError("headers are an iterable of pairs of bytes") from None
         return known
+
+    def _ours(self, given: set[bytes]) -> list[tuple[bytes, bytes]]:
+        """The server's own fields of a response that has these."""
+        fields = [field for field in self.fields if field[0] not in given]
+        if self.date and not any(name == b"date" for name in (*given, *dict(fields))):
+            fields.append((b"date", formatdate(self._second, usegmt=True).encode()))
+        return fields
 
     def on_batch(self, raw: Any) -> bool:
         """Hand a batch out; whether nothing that it started goes on."""

@@ -7,35 +7,34 @@ import contextlib
 import errno
 import logging
 import os
-import signal
+import re
 import socket
-import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from typing import Any
 
 from . import _stats, errors
 from ._check import check_loop
 from ._ffi import ffi, lib
+from ._lifespan import Lifespan, LifespanError
 from ._loop import LoopDriver
 from ._options import find
-from ._tcp import TcpServer, is_available, listen
-from .asgi import ASGIApp, ASGIServer, Message
+from ._tcp import TcpServer, listen
+from .asgi import ASGIApp, ASGIServer
 from .config import Config
 from .stats import ConnectionStats
 
-__all__ = ["LifespanError", "Server", "parse_bind", "run_event_loop", "serve"]
+__all__ = ["LifespanError", "Server", "parse_bind"]
 
 logger = logging.getLogger("quicpro.server")
 
+_NOT_OURS = frozenset(
+    ("connection", "content-length", "keep-alive", "transfer-encoding", "upgrade")
+)
 _PORTS_TRIED = 20  # until one is free for TCP and UDP
 
 CertPair = tuple["str | os.PathLike[str]", "str | os.PathLike[str]"]
 Certs = Mapping[str, CertPair]
-
-
-class LifespanError(errors.QuicproError, RuntimeError):
-    """The application's startup failed."""
 
 
 def parse_bind(bind: str) -> tuple[str | None, int]:
@@ -70,53 +69,17 @@ def asgi_server(tasks: str = "auto", native: bool | None = None) -> Callable[...
     return ASGIServer
 
 
-class Lifespan:
-    """The lifespan protocol: startup before the first request, shutdown after the last."""
+def check_field(name: str, value: str) -> tuple[bytes, bytes]:
+    """A field for every response, as bytes.
 
-    def __init__(self, app: ASGIApp, state: dict[str, Any]) -> None:
-        self._app = app
-        self._state = state
-        self._inbox: asyncio.Queue[Message] = asyncio.Queue()
-        self._answers: asyncio.Queue[Message] = asyncio.Queue()
-        self._task: asyncio.Task[None] | None = None
-        self._supported = True
-        self._error: Exception | None = None
-
-    async def startup(self) -> None:
-        self._task = asyncio.get_running_loop().create_task(self._run())
-        answer = await self._ask("startup")
-        if answer["type"] == "lifespan.startup.failed":
-            await self._task
-            raise LifespanError(f"the application failed to start: {answer.get('message', '')}")
-
-    async def shutdown(self) -> None:
-        if not self._supported or self._task is None:
-            return
-        answer = await self._ask("shutdown")
-        if answer["type"] == "lifespan.shutdown.failed":
-            logger.error("the application failed to shut down: %s", answer.get("message", ""))
-        elif self._error is not None:
-            logger.error("the application failed to shut down", exc_info=self._error)
-        await self._task
-
-    async def _ask(self, what: str) -> Message:
-        await self._inbox.put({"type": f"lifespan.{what}"})
-        return await self._answers.get()
-
-    async def _run(self) -> None:
-        scope = {
-            "type": "lifespan",
-            "asgi": {"version": "3.0", "spec_version": "2.0"},
-            "state": self._state,
-        }
-        try:
-            await self._app(scope, self._inbox.get, self._answers.put)
-        except Exception as e:
-            # An application that knows no lifespan raises: that is its right (ASGI, "Lifespan").
-            logger.debug("no lifespan: %r", e)
-            self._error = e
-        self._supported = False
-        await self._answers.put({"type": "lifespan.unsupported"})
+    Raises:
+        ValueError: no message can have it, or it is the transport's.
+    """
+    if not re.fullmatch(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+", name) or name.lower() in _NOT_OURS:
+        raise ValueError(f"{name!r} cannot be the name of a field of every response")
+    if not re.fullmatch(r"[\x21-\x7e\x80-\xff](?:[\t\x20-\x7e\x80-\xff]*)|", value):
+        raise ValueError(f"field {name!r} cannot have the value {value!r}")
+    return name.lower().encode(), value.rstrip().encode("latin-1")
 
 
 class Server:
@@ -137,6 +100,11 @@ class Server:
         tcp: also serve HTTP/1.1 over TLS, on the TCP port of the same number, with Alt-Svc in
             every response; by uvicorn (`pip install 'quicpro[serve]'`).
         quic: False: that alone.
+        headers: fields for responses of the application that have none of that name.
+        date_header: the same for "date" (RFC 9110 section 6.6.1).
+
+    Raises:
+        ValueError: a field that no message can have.
     """
 
     def __init__(
@@ -153,10 +121,14 @@ class Server:
         native: bool | None = None,
         tcp: bool = False,
         quic: bool = True,
+        headers: Iterable[tuple[str, str]] = (),
+        date_header: bool = True,
     ) -> None:
         if not (tcp or quic):
             raise errors.ConfigError("neither TCP nor QUIC: nothing to serve")
         self._app = app
+        self._fields = [check_field(name, value) for name, value in headers]
+        self._date = date_header
         self._wants_tcp = tcp
         self._wants_quic = quic
         self._tcp: TcpServer | None = None
@@ -217,6 +189,8 @@ class Server:
             self._app,
             root_path=self._root_path,
             client_certs=self._config["client_auth"] != "none",
+            fields=self._fields,
+            date=self._date,
         )
         self._drained = asyncio.Event()
         asgi.on_drained = self._drained.set
@@ -231,8 +205,9 @@ class Server:
                 self._add_certificate(name, pair)
             if self._wants_tcp:
                 self._tcp = TcpServer(
-                    self._app, asgi.state, self._config, self._certs, self._root_path
-                )
+                    self._app, asgi.state, self._config, self._certs, self._root_path,
+                    self._fields, self._date,
+                )  # fmt: skip
             self._lifespan = Lifespan(self._app, asgi.state)
             await self._lifespan.startup()
             driver.schedule_flush()  # sets the timer of tls_watch_ms
@@ -422,127 +397,3 @@ class Server:
             self._server = None
         if self._driver is not None:
             self._driver.close()
-
-
-def run_event_loop(main: Callable[[], Any], loop: str = "auto") -> Any:
-    """Run a coroutine function on the event loop of choice.
-
-    Args:
-        main: makes the coroutine.
-        loop: "asyncio", "uvloop", or "auto": uvloop where it is installed.
-    """
-    if loop not in ("auto", "asyncio", "uvloop"):
-        raise ValueError(f"loop is auto, asyncio or uvloop, not {loop!r}")
-    if loop != "asyncio":
-        with contextlib.suppress(ImportError):
-            import uvloop
-
-            if sys.version_info < (3, 11):
-                uvloop.install()
-                return asyncio.run(main())
-            with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-                return runner.run(main())
-        if loop == "uvloop":
-            raise errors.ConfigError("uvloop is not installed: pip install 'quicpro[serve]'")
-    return asyncio.run(main())
-
-
-async def _serve(
-    server: Server,
-    graceful_timeout: float,
-    on_start: Callable[[Server], None] | None,
-    on_stop: Callable[[Server], None] | None,
-) -> None:
-    loop = asyncio.get_running_loop()
-    stop = asyncio.Event()
-    again = asyncio.Event()
-
-    def on_signal() -> None:
-        (again if stop.is_set() else stop).set()
-
-    def on_hangup() -> None:
-        try:
-            server.reload_tls()
-        except errors.QuicproError as e:
-            logger.error("certificates were not reloaded, the old ones stay: %s", e)
-        else:
-            logger.info("certificates were reloaded")
-
-    await server.start()
-    handlers = {signal.SIGINT: on_signal, signal.SIGTERM: on_signal, signal.SIGHUP: on_hangup}
-    with contextlib.suppress(NotImplementedError, RuntimeError, ValueError):
-        for number, handler in handlers.items():  # only the main thread may
-            loop.add_signal_handler(number, handler)
-    try:
-        if on_start is not None:
-            on_start(server)
-        await stop.wait()
-        if on_stop is not None:
-            on_stop(server)
-        closing = loop.create_task(server.close(graceful_timeout))
-        impatient = loop.create_task(again.wait())
-        await asyncio.wait({closing, impatient}, return_when=asyncio.FIRST_COMPLETED)
-        impatient.cancel()
-        if not closing.done():
-            closing.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            if not await closing:
-                logger.warning(
-                    "graceful timeout of %g s: open requests were cut off", graceful_timeout
-                )
-    finally:
-        await server.abort()
-        with contextlib.suppress(NotImplementedError, RuntimeError, ValueError):
-            for number in handlers:
-                loop.remove_signal_handler(number)
-
-
-def serve(
-    app: ASGIApp,
-    bind: str = "127.0.0.1:4433",
-    *,
-    certfile: str | os.PathLike[str] | None = None,
-    keyfile: str | os.PathLike[str] | None = None,
-    certs: Certs | None = None,
-    config: Config | None = None,
-    graceful_timeout: float = 30.0,
-    loop: str = "auto",
-    root_path: str = "",
-    tasks: str = "auto",
-    tcp: bool | None = None,
-    quic: bool = True,
-    on_start: Callable[[Server], None] | None = None,
-    on_stop: Callable[[Server], None] | None = None,
-) -> None:
-    """Serve an ASGI application until SIGINT or SIGTERM; a second signal does not wait. SIGHUP
-    reads certificates again.
-
-    Args:
-        app: an ASGI 3 application (`http` and `lifespan`).
-        bind: "HOST:PORT".
-        certfile: certificate chain, PEM or DER; None: as the configuration says (`cert_file`).
-        keyfile: private key, PEM or DER; None: as the configuration says (`key_file`).
-        certs: other certificates by host name or "*.example": {host: (certfile, keyfile)}.
-        config: further options; None: those of files and environment (see `Config`).
-        graceful_timeout: seconds that open requests get after the first signal.
-        loop: "auto", "asyncio" or "uvloop".
-        root_path: prefix under which the application is mounted.
-        tasks: "auto", "inline" or "stock", see `Server`.
-        tcp: also HTTP/1.1 over TCP, see `Server`; None: if uvicorn is installed.
-        quic: False: that alone.
-        on_start: called with the server once it listens; its `port` is known then.
-        on_stop: called when the first signal came.
-    """
-    server = Server(
-        app,
-        bind,
-        certfile=certfile,
-        keyfile=keyfile,
-        certs=certs,
-        config=config,
-        root_path=root_path,
-        tasks=tasks,
-        tcp=is_available() if tcp is None else tcp,
-        quic=quic,
-    )
-    run_event_loop(lambda: _serve(server, graceful_timeout, on_start, on_stop), loop)

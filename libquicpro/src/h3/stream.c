@@ -162,6 +162,14 @@ void qp_h3_stream_fail(struct qp_h3_stream *stream, int error, uint64_t code, bo
     qp_h3_stream_abort(stream, remote && error == QUICPRO_ERESET ? H3_REQUEST_CANCELLED : code);
 }
 
+/* A date is another one in a second: what the dynamic table spares on the wire costs more than it
+ * is worth, an insertion, a reference for each response and its acknowledgement. */
+static uint8_t flags_of(const quicpro_nv *field)
+{
+    return field->name_len == 4 && memcmp(field->name, "date", 4) == 0 ? NGHTTP3_NV_FLAG_NEVER_INDEX
+                                                                       : 0;
+}
+
 /* quicpro_nv to nghttp3_nv, ":status" in front if there is one. */
 static size_t convert(nghttp3_nv *out, const char *status, const quicpro_nv *fields, size_t count)
 {
@@ -170,7 +178,7 @@ static size_t convert(nghttp3_nv *out, const char *status, const quicpro_nv *fie
         out[n++] = (nghttp3_nv){(const uint8_t *)":status", (const uint8_t *)status, 7, 3, 0};
     for (size_t i = 0; i < count; i++)
         out[n++] = (nghttp3_nv){(const uint8_t *)fields[i].name, (const uint8_t *)fields[i].value,
-                                fields[i].name_len, fields[i].value_len, 0};
+                                fields[i].name_len, fields[i].value_len, flags_of(&fields[i])};
     return n;
 }
 

@@ -5,20 +5,20 @@ from __future__ import annotations
 import gc
 import importlib
 import ipaddress
-import logging
 import os
 import sys
 import tempfile
-from typing import Any
+from typing import Any, Literal
 
 import click
 
 from . import NOT_STARTED, WRONG_USE, fail
+from ._log import LEVELS, load_environment, set_up
 from ._options import config_options, load_config
 
 
-def load_app(target: str) -> Any:
-    """Import "module:attribute"."""
+def load_app(target: str, factory: bool = False) -> Any:
+    """Import "module:attribute"; call it for the application if it is a factory."""
     module_name, _, attribute = target.partition(":")
     if not module_name or not attribute:
         fail(f"'{target}' is not MODULE:APP, such as main:app", WRONG_USE)
@@ -40,7 +40,48 @@ def load_app(target: str) -> Any:
             fail(f"module '{module_name}' has no '{attribute}'", NOT_STARTED)
     if not callable(app):
         fail(f"'{target}' is no application: it cannot be called", NOT_STARTED)
-    return app
+    if not factory:
+        return app
+    try:
+        made = app()
+    except Exception as e:
+        fail(f"the factory '{target}' failed: {e!r}", NOT_STARTED)
+    if not callable(made):
+        fail(f"what the factory '{target}' made is no application: {made!r}", NOT_STARTED)
+    return made
+
+
+def from_wsgi(app: Any) -> Any:
+    """A WSGI application as one of ASGI."""
+    try:
+        from a2wsgi import WSGIMiddleware
+    except ImportError:
+        fail("--interface wsgi needs a2wsgi: pip install 'quicpro[wsgi]'", NOT_STARTED)
+    return WSGIMiddleware(app)
+
+
+def behind_proxies(app: Any, trusted: str) -> Any:
+    """What uvicorn puts around an application behind proxies."""
+    try:
+        from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
+    except ImportError:
+        fail("--proxy-headers needs uvicorn: pip install 'quicpro[serve]'", NOT_STARTED)
+    return ProxyHeadersMiddleware(app, trusted_hosts=trusted)
+
+
+def parse_field(text: str) -> tuple[str, str]:
+    """Take "NAME:VALUE" apart.
+
+    Raises:
+        ValueError: it is not that, or no message can have it.
+    """
+    from quicpro.server import check_field
+
+    name, colon, value = text.partition(":")
+    if not colon:
+        raise ValueError(f"{text!r} is not NAME:VALUE")
+    check_field(name, value.strip())
+    return name, value.strip()
 
 
 def is_loopback(host: str | None) -> bool:
@@ -119,6 +160,86 @@ def is_loopback(host: str | None) -> bool:
     "find HTTP/3. On where uvicorn is installed.",
 )
 @click.option("--no-quic", is_flag=True, help="Only that.")
+@click.option(
+    "--header",
+    "headers",
+    multiple=True,
+    metavar="NAME:VALUE",
+    help="A field for responses that have none of that name; may be repeated.",
+)
+@click.option(
+    "--date-header/--no-date-header",
+    default=True,
+    show_default=True,
+    help="The same for 'date' (RFC 9110 section 6.6.1).",
+)
+@click.option(
+    "--interface",
+    type=click.Choice(["asgi", "wsgi"]),
+    default="asgi",
+    show_default=True,
+    help="What the application is; wsgi by a2wsgi, in threads.",
+)
+@click.option(
+    "--factory", is_flag=True, help="APP is called, without arguments, for the application."
+)
+@click.option(
+    "--limit-concurrency",
+    type=click.IntRange(1),
+    metavar="N",
+    help="Answer 503 while N requests are being answered.",
+)
+@click.option(
+    "--limit-max-requests",
+    type=click.IntRange(1),
+    metavar="N",
+    help="Stop after N requests, as after Ctrl-C.",
+)
+@click.option(
+    "--proxy-headers/--no-proxy-headers",
+    default=False,
+    show_default=True,
+    help="Take client and scheme from X-Forwarded-For and -Proto of the proxies named by "
+    "--forwarded-allow-ips.",
+)
+@click.option(
+    "--forwarded-allow-ips",
+    default="127.0.0.1,::1",
+    show_default=True,
+    metavar="LIST",
+    help="Addresses and networks of trusted proxies, or '*'.",
+)
+@click.option(
+    "--access-log/--no-access-log",
+    default=False,
+    show_default=True,
+    help="A line for each request.",
+)
+@click.option(
+    "--access-log-format",
+    type=click.Choice(["text", "json"]),
+    default="text",
+    show_default=True,
+    help="How it looks.",
+)
+@click.option(
+    "--log-level",
+    type=click.Choice(LEVELS),
+    help="Least important lines wanted; -v is info, -vv debug.  [default: warning]",
+)
+@click.option(
+    "--log-config",
+    type=click.Path(dir_okay=False),
+    help="A file of Python's logging.config: .json for dictConfig(), else fileConfig().",
+)
+@click.option(
+    "--env-file",
+    type=click.Path(dir_okay=False),
+    help="NAME=VALUE lines for the environment, where they are not set.",
+)
+@click.option(
+    "--check", is_flag=True, help="Load application, configuration and certificates, then exit."
+)
 @config_options()
 @click.option(
     "--tune-gc/--no-tune-gc",
@@ -143,6 +264,20 @@ def serve(
     tasks: str,
     tcp: bool | None,
     no_quic: bool,
+    headers: tuple[str, ...],
+    date_header: bool,
+    interface: str,
+    factory: bool,
+    limit_concurrency: int | None,
+    limit_max_requests: int | None,
+    proxy_headers: bool,
+    forwarded_allow_ips: str,
+    access_log: bool,
+    access_log_format: Literal["text", "json"],
+    log_level: str | None,
+    log_config: str | None,
+    env_file: str | None,
+    check: bool,
     config_file: str | None,
     options: tuple[str, ...],
     tune_gc: bool,
@@ -150,12 +285,18 @@ def serve(
 ) -> None:
     """Serve an ASGI application over HTTP/3."""
     from quicpro import errors
+    from quicpro._run import serve as run
     from quicpro._tcp import is_available
     from quicpro.server import LifespanError, Server, parse_bind
-    from quicpro.server import serve as run
 
-    level = (logging.WARNING, logging.INFO, logging.DEBUG)[min(verbose, 2)]
-    logging.basicConfig(level=level, format="%(levelname)s %(name)s: %(message)s")
+    if env_file is not None:
+        load_environment(env_file)
+    level = log_level or ("warning", "info", "debug")[min(verbose, 2)]
+    set_up(level, log_config, access_log)
+    try:
+        fields = [parse_field(text) for text in headers]
+    except ValueError as e:
+        fail(f"--header: {e}", WRONG_USE)
     if tcp is False and no_quic:
         fail("--no-tcp and --no-quic: nothing is left to serve", WRONG_USE)
     if tcp is None:
@@ -184,7 +325,11 @@ def serve(
             WRONG_USE,
         )
     sys.path.insert(0, os.path.abspath(app_dir))
-    application = load_app(app)
+    application = load_app(app, factory)
+    if interface == "wsgi":
+        application = from_wsgi(application)
+    if proxy_headers:
+        application = behind_proxies(application, forwarded_allow_ips)
     temporary: tempfile.TemporaryDirectory[str] | None = None
     if none_given:
         from quicpro.devcert import write_devcert
@@ -199,6 +344,9 @@ def serve(
         )
 
     def started(server: Server) -> None:
+        if check:
+            click.echo(f"quicpro: {app} can be served", err=True)
+            return
         if tune_gc:
             _tune_gc()
         protocols = "HTTP/1.1" if no_quic else "HTTP/3 and HTTP/1.1" if tcp else "HTTP/3"
@@ -209,6 +357,8 @@ def serve(
         )
 
     def stopping(server: Server) -> None:
+        if check:
+            return
         click.echo(
             f"quicpro: stopping, {server.requests()} requests on {server.connections()} "
             "connections left; Ctrl-C again does not wait",
@@ -229,6 +379,12 @@ def serve(
             tasks=tasks,
             tcp=tcp,
             quic=not no_quic,
+            headers=fields,
+            date_header=date_header,
+            limit_concurrency=limit_concurrency,
+            limit_max_requests=limit_max_requests,
+            access_log=access_log_format if access_log else None,
+            check=check,
             on_start=started,
             on_stop=stopping,
         )

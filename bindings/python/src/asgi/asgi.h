@@ -11,6 +11,7 @@
 #include <Python.h>
 #include <quicpro.h>
 #include <stdbool.h>
+#include <time.h>
 
 /* One server's state. Python holds it; exchanges do, too. */
 struct core {
@@ -25,6 +26,10 @@ struct core {
     PyObject *requests;  /* stream -> exchange: those that wait for something */
     PyObject *templates; /* connection -> what all its scopes have in common */
     PyObject *state;     /* of the lifespan: each scope gets a copy */
+    PyObject *fields;    /* tuple name, value, ...: of responses that have none of that name */
+    bool date;           /* "date" too */
+    time_t date_at;      /* when date_text was true */
+    char date_text[32];
     bool client_certs;
     bool in_batch; /* a flush follows anyway */
 

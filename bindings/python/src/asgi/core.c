@@ -167,19 +167,32 @@ static PyObject *get_current(struct core *core, void *closure)
     return Py_NewRef(core->current == NULL ? Py_None : (PyObject *)core->current);
 }
 
+static bool are_fields(PyObject *fields)
+{
+    for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(fields); i++)
+        if (!PyBytes_Check(PyTuple_GET_ITEM(fields, i)))
+            return false;
+    return PyTuple_GET_SIZE(fields) % 2 == 0;
+}
+
 static PyObject *core_new(PyTypeObject *type, PyObject *args, PyObject *kw)
 {
     static char *names[] = {
-        "loop",           "server",   "app",   "event_loop",   "exchange_type", "make_task",
-        "schedule_flush", "requests", "state", "client_certs", "start",         NULL};
-    PyObject *loop, *p[8], *start = NULL;
-    int certs;
-    if (!PyArg_ParseTupleAndKeywords(args, kw, "OOOOOOOO!O!p|O", names, &loop, &p[0], &p[1], &p[2],
-                                     &p[3], &p[4], &p[5], &PyDict_Type, &p[6], &PyDict_Type, &p[7],
-                                     &certs, &start))
+        "loop",      "server",         "app",      "event_loop", "exchange_type",
+        "make_task", "schedule_flush", "requests", "state",      "client_certs",
+        "fields",    "date",           "start",    NULL};
+    PyObject *loop, *p[9], *start = NULL;
+    int certs, date;
+    if (!PyArg_ParseTupleAndKeywords(args, kw, "OOOOOOOO!O!pO!p|O", names, &loop, &p[0], &p[1],
+                                     &p[2], &p[3], &p[4], &p[5], &PyDict_Type, &p[6], &PyDict_Type,
+                                     &p[7], &certs, &PyTuple_Type, &p[8], &date, &start))
         return NULL;
     if (!PyType_Check(p[3]) || !PyType_IsSubtype((PyTypeObject *)p[3], qp_exchange_type)) {
         PyErr_SetString(PyExc_TypeError, "exchange_type is no subclass of Exchange");
+        return NULL;
+    }
+    if (!are_fields(p[8])) {
+        PyErr_SetString(PyExc_TypeError, "fields are bytes: name, value, ...");
         return NULL;
     }
     void *address = PyLong_AsVoidPtr(loop);
@@ -197,7 +210,9 @@ static PyObject *core_new(PyTypeObject *type, PyObject *args, PyObject *kw)
     core->schedule_flush = Py_NewRef(p[5]);
     core->requests = Py_NewRef(p[6]);
     core->state = Py_NewRef(p[7]);
+    core->fields = Py_NewRef(p[8]);
     core->client_certs = certs;
+    core->date = date;
     core->start = start == Py_None ? NULL : Py_XNewRef(start);
     core->templates = PyDict_New();
     if (core->templates == NULL)
@@ -218,6 +233,7 @@ static int core_traverse(struct core *core, visitproc visit, void *arg)
     Py_VISIT(core->requests);
     Py_VISIT(core->templates);
     Py_VISIT(core->state);
+    Py_VISIT(core->fields);
     Py_VISIT(core->task);
     Py_VISIT(core->spare);
     Py_VISIT(core->spare_receive);
@@ -236,6 +252,7 @@ static int core_clear(struct core *core)
     Py_CLEAR(core->schedule_flush);
     Py_CLEAR(core->requests);
     Py_CLEAR(core->templates);
+    Py_CLEAR(core->fields);
     Py_CLEAR(core->state);
     Py_CLEAR(core->task);
     Py_CLEAR(core->spare);

@@ -204,22 +204,71 @@ PyObject *qp_exchange_pack(PyObject *headers)
     return fields;
 }
 
+static quicpro_nv field_at(PyObject *fields, size_t i)
+{
+    PyObject *name = PyTuple_GET_ITEM(fields, 2 * i), *value = PyTuple_GET_ITEM(fields, 2 * i + 1);
+    return (quicpro_nv){.name = PyBytes_AS_STRING(name),
+                        .name_len = (size_t)PyBytes_GET_SIZE(name),
+                        .value = PyBytes_AS_STRING(value),
+                        .value_len = (size_t)PyBytes_GET_SIZE(value)};
+}
+
+static bool has_field(const quicpro_nv *nv, size_t count, const char *name, size_t len)
+{
+    for (size_t i = 0; i < count; i++)
+        if (nv[i].name_len == len && memcmp(nv[i].name, name, len) == 0)
+            return true;
+    return false;
+}
+
+/* "date" as of now (RFC 9110 section 5.6.7), made once a second. */
+static quicpro_nv date_field(struct core *core)
+{
+    static const char day[] = "SunMonTueWedThuFriSat",
+                      month[] = "JanFebMarAprMayJunJulAugSepOctNovDec";
+    const time_t now = time(NULL);
+    struct tm t;
+    if (now != core->date_at && gmtime_r(&now, &t) != NULL) {
+        core->date_at = now;
+        snprintf(core->date_text, sizeof(core->date_text),
+                 "%.3s, %02u %.3s %04u %02u:%02u:%02u GMT", day + 3 * t.tm_wday,
+                 (unsigned)t.tm_mday % 100, month + 3 * t.tm_mon,
+                 (unsigned)(t.tm_year + 1900) % 10000, (unsigned)t.tm_hour % 100,
+                 (unsigned)t.tm_min % 100, (unsigned)t.tm_sec % 100);
+    }
+    return (quicpro_nv){.name = "date",
+                        .name_len = 4,
+                        .value = core->date_text,
+                        .value_len = strlen(core->date_text)};
+}
+
+/* Behind the application's fields those of the server that it has none of. How many there are. */
+static size_t add_ours(struct core *core, quicpro_nv *nv, size_t count)
+{
+    const size_t ours = (size_t)PyTuple_GET_SIZE(core->fields) / 2;
+    size_t all = count;
+    for (size_t i = 0; i < ours; i++) {
+        const quicpro_nv field = field_at(core->fields, i);
+        if (!has_field(nv, count, field.name, field.name_len))
+            nv[all++] = field;
+    }
+    if (core->date && !has_field(nv, all, "date", 4))
+        nv[all++] = date_field(core);
+    return all;
+}
+
 /* Field sections go out as quicpro_respond() wants them. */
 static int respond(struct exchange *ex, unsigned status, PyObject *fields, const void *body,
                    size_t len, bool fin)
 {
     quicpro_nv room[FIELDS_MAX], *nv = room;
-    const size_t count = (size_t)PyTuple_GET_SIZE(fields) / 2;
-    if (count > FIELDS_MAX && (nv = PyMem_Malloc(count * sizeof(*nv))) == NULL)
+    size_t count = (size_t)PyTuple_GET_SIZE(fields) / 2;
+    const size_t most = count + (size_t)PyTuple_GET_SIZE(ex->core->fields) / 2 + 1;
+    if (most > FIELDS_MAX && (nv = PyMem_Malloc(most * sizeof(*nv))) == NULL)
         return QUICPRO_ENOMEM;
-    for (size_t i = 0; i < count; i++) {
-        PyObject *name = PyTuple_GET_ITEM(fields, 2 * i),
-                 *value = PyTuple_GET_ITEM(fields, 2 * i + 1);
-        nv[i] = (quicpro_nv){.name = PyBytes_AS_STRING(name),
-                             .name_len = (size_t)PyBytes_GET_SIZE(name),
-                             .value = PyBytes_AS_STRING(value),
-                             .value_len = (size_t)PyBytes_GET_SIZE(value)};
-    }
+    for (size_t i = 0; i < count; i++)
+        nv[i] = field_at(fields, i);
+    count = add_ours(ex->core, nv, count);
     int r = quicpro_respond(ex->core->loop, ex->stream, status, nv, count, body, len, fin);
     if (nv != room)
         PyMem_Free(nv);
