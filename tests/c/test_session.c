@@ -212,6 +212,59 @@ static void test_a_server_opens_no_requests(void)
     wire_done(&server);
 }
 
+enum give_up { RESET, STOPPED, SPOILED };
+
+/* One request of a client that does not want it, after a pause. */
+static void give_up(struct wire_end *server, uint64_t id, enum give_up how, quicpro_tstamp at)
+{
+    wire_give(server, id, BYTES(GET), how == SPOILED);
+    qp_h3_read(&server->h3, at, SIZE_MAX);
+    if (how == RESET) {
+        struct wire_stream *in = wire_find(server->in, id, true);
+        in->reset = in->fresh = true;
+    } else if (how == STOPPED) {
+        struct wire_stream *out = wire_find(server->out, id, true);
+        out->stopped = out->fresh = true;
+    }
+    qp_h3_read(&server->h3, at, SIZE_MAX);
+}
+
+/* "H3_EXCESSIVE_LOAD: the endpoint detected that its peer is exhibiting a behavior that might be
+ * generating excessive load" (RFC 9114 section 8.1). */
+static void test_requests_that_are_taken_back(void)
+{
+    static const struct {
+        enum give_up how;
+        uint64_t per_second;
+        quicpro_tstamp pause;
+        bool closed;
+    } row[] = {
+        {RESET, 3, 0, true},
+        {STOPPED, 3, 0, true},
+        {SPOILED, 3, 0, true},
+        {RESET, 4, 0, false}, /* so many at once are no flood */
+        {RESET, 1, QUICPRO_SECOND, false},
+        {RESET, 1, QUICPRO_SECOND / 2, true},
+        {RESET, 0, 0, false}, /* no limit */
+    };
+    for (size_t i = 0; i < COUNTOF(row); i++) {
+        struct wire_end server;
+        wire_prepare(&server, true);
+        server.h3.resets.per_second = row[i].per_second;
+        if (row[i].how == SPOILED)
+            server.options.max_field_section_bytes = 64; /* less than the request has */
+        CHECK_INT(qp_h3_start(&server.h3), ==, 0);
+        wire_give(&server, 2, "\0\x04\0", 3, false);
+        for (uint64_t n = 0; n < 4; n++)
+            give_up(&server, 4 * n, row[i].how, QUICPRO_SECOND + n * row[i].pause);
+        if (!CHECK_INT(server.closed, ==, row[i].closed))
+            printf("#   row %zu\n", i);
+        CHECK_INT(server.h3.flooded, ==, row[i].closed);
+        CHECK_U64(server.close_code, ==, row[i].closed ? 0x107 : 0);
+        wire_done(&server);
+    }
+}
+
 int main(void)
 {
     static const struct check_test tests[] = {
@@ -223,6 +276,7 @@ int main(void)
         TEST(test_reading_stops_at_its_bound),
         TEST(test_goaway_and_draining),
         TEST(test_a_lost_connection_resets_what_is_known),
+        TEST(test_requests_that_are_taken_back),
     };
     return RUN(tests);
 }

@@ -351,6 +351,7 @@ static void test_requests_that_were_given_up_leave_nothing(void)
         struct net net = {.now = 1, .delay = QUICPRO_MILLISECOND};
         struct pair p;
         pair_init(&p, "localhost");
+        quicpro_config_set(p.server_config, "request_resets_per_second", "0");
         p.net = &net;
         pair_start(&p);
         p.data = &way;
@@ -387,6 +388,29 @@ static void test_requests_that_were_given_up_leave_nothing(void)
     }
 }
 
+/* Rapid reset: the connection ends, and it is counted why. */
+static void test_a_client_that_takes_back_too_many(void)
+{
+    struct net net = {.now = 1, .delay = QUICPRO_MILLISECOND};
+    struct pair p;
+    quicpro_stream stream;
+    pair_init(&p, "localhost");
+    quicpro_config_set(p.server_config, "request_resets_per_second", "20");
+    p.net = &net;
+    pair_start(&p);
+    CHECK_INT(pair_connect(&p, "127.0.0.1"), ==, 0);
+    CHECK(pair_until(&p, &p.connected));
+    for (int i = 0; i < 1000 && p.closed == 0; i++) {
+        if (pair_request(&p, "POST", "/", "abc", 3, 0, NULL, &stream) == 0)
+            quicpro_stream_reset(p.client_loop, stream, 0x10c);
+        pair_step(&p);
+    }
+    CHECK(pair_until_closed(&p));
+    CHECK_U64(p.closed_code, ==, 0x107);
+    CHECK_U64(pair_metric(p.server_loop, QP_METRIC_RESET_FLOODS), ==, 1);
+    pair_done(&p);
+}
+
 int main(void)
 {
     static const struct check_test tests[] = {
@@ -400,6 +424,7 @@ int main(void)
         TEST(test_late_bytes_of_a_stream_that_was_given_up),
         TEST(test_bodies_that_wait_hold_up_nobody),
         TEST(test_requests_that_were_given_up_leave_nothing),
+        TEST(test_a_client_that_takes_back_too_many),
     };
     return RUN(tests);
 }

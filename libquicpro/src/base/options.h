@@ -208,6 +208,9 @@
       "server: early requests that are not safe wait for the handshake, get 425, or are shown; "   \
       "what a gateway took early cannot wait: 425, 425, shown (RFC 8470); early streams of other " \
       "protocols: wait, wait, shown")                                                              \
+    U(request_resets_per_second, http3, "requests", 0, 1000000, 200, FROZEN,                       \
+      "server: requests that a client may take back or spoil in a second, as many at once; more "  \
+      "close its connection with H3_EXCESSIVE_LOAD (rapid reset); 0: any number")                  \
     U(max_pending_requests, http3, "requests", 0, 1048576, 1000, LIVE,                             \
       "client: requests that may wait for a handshake or a stream")                                \
                                                                                                    \

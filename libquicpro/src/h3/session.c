@@ -28,6 +28,7 @@ void qp_h3_init(struct qp_h3 *h3, struct qp_conn *conn, const struct qp_h3_optio
         .options = options,
         .conn_handle = handle,
         .server = conn->server,
+        .resets.per_second = options->resets_per_second,
     };
 }
 
@@ -55,6 +56,19 @@ static void fail(struct qp_h3 *h3, int liberr)
     h3->failed = 1;
     qp_conn_fail(h3->conn, true, nghttp3_err_infer_quic_app_error_code(liberr),
                  nghttp3_strerror(liberr));
+}
+
+/* A request that its client took back or spoiled costs it little, and us what was done for it: with
+ * the stream gone another may follow at once, whatever "initial_max_streams_bidi" says (rapid
+ * reset, and what makes us do the resetting). */
+static void given_up(struct qp_h3 *h3)
+{
+    if (!h3->server || h3->failed || h3->resets.per_second == 0 ||
+        qp_rate_take(&h3->resets, h3->now))
+        return;
+    h3->failed = 1;
+    h3->flooded = true;
+    qp_conn_fail(h3->conn, true, NGHTTP3_H3_EXCESSIVE_LOAD, "too many requests were taken back");
 }
 
 int qp_h3_start(struct qp_h3 *h3)
@@ -109,10 +123,11 @@ static void look_at_touched(struct qp_h3 *h3)
         h3->touched = stream->next_touched;
         stream->touched = false;
         const bool large = stream->refused_code == NGHTTP3_H3_EXCESSIVE_LOAD;
-        if (stream->refused)
+        if (stream->refused) {
+            given_up(h3);
             qp_h3_stream_fail(stream, large ? QUICPRO_ELIMIT : QUICPRO_EPROTO, stream->refused_code,
                               false, large ? "field section too large" : "malformed message");
-        else if (stream->too_early)
+        } else if (stream->too_early)
             qp_h3_early_refused(stream);
         else
             qp_h3_stream_finish_if_done(stream);
@@ -220,6 +235,7 @@ static size_t read_bidi(struct qp_h3 *h3, uint64_t id)
         int64_t n = engine->stream_recv(h3->conn->impl, id, buf, room, &fin, &code);
         if (n == QUICPRO_ERESET) {
             stream->fin_in = true; /* nothing more comes: no STOP_SENDING needed */
+            given_up(h3);
             qp_h3_stream_fail(stream, QUICPRO_ERESET, code, true, "reset by the peer");
         }
         if (n < 0)
@@ -276,6 +292,7 @@ static void stopped_by_peer(struct qp_h3 *h3, struct qp_h3_stream *stream, uint6
 {
     stream->fin_out = true;
     if (h3->server) {
+        given_up(h3);
         qp_h3_stream_fail(stream, QUICPRO_ERESET, code, true, "the peer wants no response");
         return;
     }

@@ -14,6 +14,7 @@
 #include "base/batch.h"
 #include "base/buf.h"
 #include "base/idmap.h"
+#include "base/rate.h"
 #include "base/seen.h"
 #include "base/slab.h"
 #include "quic/conn.h"
@@ -65,7 +66,8 @@ struct qp_h3_options {
     uint64_t max_field_section_bytes, qpack_max_table_bytes, qpack_blocked_streams;
     uint64_t max_streams_bidi; /* as announced by us: bounds ids in PRIORITY_UPDATE */
     uint64_t send_queue_bytes, max_pending_requests;
-    uint64_t early_unsafe; /* enum qp_h3_early_unsafe: the option's words in their order */
+    uint64_t resets_per_second; /* server: requests that a client may give up; 0: any number */
+    uint64_t early_unsafe;      /* enum qp_h3_early_unsafe: the option's words in their order */
     void (*random)(uint8_t *out, size_t len); /* seeds hash tables */
 };
 
@@ -92,7 +94,9 @@ struct qp_h3 {
     struct qp_h3_stream *in_section; /* whose fields the batch ends with; NULL outside nghttp3 */
     size_t field_mark;               /* where they begin */
     quicpro_tstamp now;
-    int failed; /* an HTTP/3 error closed the connection: nothing goes in or out any more */
+    struct qp_rate resets;
+    bool flooded; /* by requests that were given up: why it failed */
+    int failed;   /* an HTTP/3 error closed the connection: nothing goes in or out any more */
     bool server, goaway_out, goaway_in;
     bool early; /* the handshake is not done: set before qp_h3_start() (h3/early.h) */
     bool last;  /* in qp_h3_read_rest() */

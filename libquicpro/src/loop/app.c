@@ -31,6 +31,7 @@ void qp_app_options(struct qp_endpoint *endpoint)
         .max_streams_bidi = o->initial_max_streams_bidi,
         .send_queue_bytes = o->send_queue_bytes,
         .max_pending_requests = o->max_pending_requests,
+        .resets_per_second = o->request_resets_per_second,
         .early_unsafe = o->early_data_unsafe,
         .random = qp_random,
     };
@@ -199,6 +200,11 @@ void qp_app_retire(struct qp_link *link)
         return;
     event->conn = link->handle;
     event->user = qp_app_user(link);
+}
+
+bool qp_app_is_flooded(const struct qp_link *link)
+{
+    return link->app == QP_APP_HTTP3 && link->h3.flooded;
 }
 
 uint64_t qp_app_no_error(const struct qp_link *link)

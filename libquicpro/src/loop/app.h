@@ -46,6 +46,8 @@ bool qp_app_drained(struct qp_link *link);
 void qp_app_lost(struct qp_link *link, const struct qp_conn_close *close);
 /* No new requests or streams should begin: the application is told, once. */
 void qp_app_retire(struct qp_link *link);
+/* Whether it ends because too many requests were taken back. */
+bool qp_app_is_flooded(const struct qp_link *link);
 /* The code of a close that is none's fault. */
 uint64_t qp_app_no_error(const struct qp_link *link);
 size_t qp_app_open(const struct qp_link *link);

@@ -133,6 +133,7 @@ void qp_link_end(struct qp_link *link, const struct qp_conn_close *close)
         return;
     qp_dial_stop(link);
     qp_trace_closed(link, close);
+    qp_metrics_add(link->loop->metrics, QP_METRIC_RESET_FLOODS, qp_app_is_flooded(link));
     qp_app_lost(link, close);
     qp_link_uncount(link);
     quicpro_event *event = qp_batch_add(batch, QUICPRO_EVENT_CLOSED);

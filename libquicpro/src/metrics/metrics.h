@@ -70,6 +70,8 @@
       "")                                                                                          \
     M(KEYS_SPENT, COUNTER, "keys_spent_total", "",                                                 \
       "connections ended because their keys had sealed enough (RFC 9001 section 6.6)")             \
+    M(RESET_FLOODS, COUNTER, "reset_floods_total", "",                                             \
+      "connections ended because their clients took back too many requests")                       \
     M(PANICS, COUNTER, "panics_total", "", "connections lost to an internal error of the engine")  \
     M(QLOG_FILES, COUNTER, "qlog_files_total", "", "qlogs begun")                                  \
     M(QLOG_FAILED, COUNTER, "qlog_failed_total", "", "qlogs not begun, or not written to the end") \
