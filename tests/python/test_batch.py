@@ -159,10 +159,13 @@ def test_body_and_text_copy() -> None:
 
 
 def test_make_nv() -> None:
-    array, keep = _batch.make_nv([(b"name", b"value"), (b"", b"")])
-    assert len(array) == 2 and len(keep) == 4
-    assert ffi.unpack(array[0].name, array[0].name_len) == b"name"
-    assert ffi.unpack(array[0].value, array[0].value_len) == b"value"
+    for count in (0, 1, 2, 32, 33, 200):
+        fields = [(b"name%d" % n, bytearray(b"v" * n)) for n in range(count)]
+        array, keep = _batch.make_nv(fields)
+        assert len(array) == count and keep
+        for item, (name, value) in zip(array, fields, strict=True):
+            assert ffi.unpack(item.name, item.name_len) == name
+            assert bytes(ffi.buffer(item.value, item.value_len)) == value
 
 
 def test_known_names() -> None:

@@ -65,6 +65,7 @@ _cast = ffi.cast
 _buffer = ffi.buffer
 
 _RECORD: Final = Struct("=IIQQII")
+_NVS = [Struct("PNPN" * count) for count in range(33)]  # of quicpro_nv
 _LENGTHS: Final = [Struct(f"={2 * n}I").pack for n in range(33)]
 OP_RESPOND: Final = lib.QUICPRO_OP_RESPOND
 OP_RESET: Final = lib.QUICPRO_OP_RESET
@@ -197,10 +198,14 @@ def submit(loop: Any, records: list[bytes]) -> int:
 
 def make_nv(headers: Sequence[Sequence[bytes]]) -> tuple[Any, list[Any]]:
     """An array of quicpro_nv, and what must be kept as long as it is used."""
-    array = ffi.new("quicpro_nv[]", len(headers))
-    keep: list[Any] = []
-    for item, (name, value) in zip(array, headers, strict=True):
-        n, v = ffi.from_buffer(name), ffi.from_buffer(value)
-        item.name, item.name_len, item.value, item.value_len = n, len(name), v, len(value)
-        keep += (n, v)
-    return array, keep
+    # All text in one piece, and the array as bytes: a cffi object for each part would cost more.
+    text = ffi.from_buffer(b"".join([part for field in headers for part in field]))
+    at = int(ffi.cast("uintptr_t", text))
+    words: list[int] = []
+    for name, value in headers:
+        words += (at, n := len(name), at + n, v := len(value))
+        at += n + v
+    count = len(headers)
+    pack = _NVS[count] if count < len(_NVS) else Struct("PNPN" * count)
+    array = ffi.from_buffer("quicpro_nv[]", pack.pack(*words))
+    return array, [text]

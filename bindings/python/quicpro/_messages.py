@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import json
-from collections.abc import AsyncIterable, Iterable, Iterator, Mapping
+from collections.abc import AsyncIterable, Callable, Iterable, Iterator, Mapping
 from typing import IO, Any, Final, Literal, NamedTuple, TypeAlias
 from urllib.parse import urlsplit
 
@@ -29,6 +30,7 @@ class Origin(NamedTuple):
     port: int
 
 
+@functools.lru_cache(maxsize=256)
 def parse_url(url: str) -> tuple[Origin, bytes, bytes]:
     """Take a URL apart: origin, authority and path with query.
 
@@ -142,7 +144,6 @@ class Response:
         trailers: fields that came after the body; usually none.
         content: the body.
         url: what was asked for.
-        connection: facts about the connection, as they were at the end of the response.
     """
 
     http_version = "3"
@@ -153,7 +154,12 @@ class Response:
         self.headers = headers
         self.trailers = Headers([])
         self.content = b""
-        self.connection: ConnectionInfo | None = None
+        self._connection: ConnectionInfo | Callable[[], ConnectionInfo | None] | None = None
+
+    @property
+    def connection(self) -> ConnectionInfo | None:
+        """Facts about the connection, as they are now; or as they were last known, if it ended."""
+        return self._connection() if callable(self._connection) else self._connection
 
     @property
     def text(self) -> str:

@@ -215,7 +215,11 @@ class TcpServer:
         for opened in sockets:
             self._servers.append(
                 await loop.create_server(
-                    self._new_protocol, sock=opened, ssl=self._front, backlog=BACKLOG
+                    self._new_protocol,
+                    sock=opened,
+                    ssl=self._front,
+                    backlog=BACKLOG,
+                    ssl_handshake_timeout=self._config["handshake_timeout_ms"] / 1000,
                 )
             )
 

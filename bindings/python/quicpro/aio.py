@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import os
 from collections import deque
 from collections.abc import AsyncIterator
@@ -45,10 +46,11 @@ _UNLIMITED = Timeout()
 class _Conn:
     """A connection and the streams on it."""
 
-    __slots__ = ("alive", "established", "handle", "reaching", "streams")
+    __slots__ = ("alive", "established", "facts", "handle", "reaching", "streams")
 
     def __init__(self, handle: int) -> None:
         self.handle = handle
+        self.facts: ConnectionInfo | None = None  # the last known
         self.alive = True
         self.established = False
         self.streams: set[int] = set()
@@ -69,6 +71,10 @@ class AsyncStream:
         self._client = client
         self._conn = conn
         self._limits = limits
+        self._timer: asyncio.TimerHandle | None = None
+        if limits.total is not None:
+            loop = asyncio.get_running_loop()
+            self._timer = loop.call_later(limits.total, self._too_late)
         self._handle = handle
         self._events: deque[Event] = deque()
         self._kept = 0
@@ -119,7 +125,13 @@ class AsyncStream:
 
     async def aread(self) -> bytes:
         """The whole body."""
-        return b"".join([piece async for piece in self.aiter_bytes()])
+        pieces = []
+        while (event := await self._next()) is not None:
+            if event.kind == _batch.DATA:
+                pieces.append(event.data)
+            elif event.kind == _batch.TRAILERS:
+                self.response.trailers = Headers(event.headers)
+        return b"".join(pieces)
 
     def _feed(self, event: Event) -> None:
         if event.kind == _batch.WRITABLE:
@@ -141,6 +153,15 @@ class AsyncStream:
             self._failure = failure
         _resolve(self._changed)
         _resolve(self._writable)
+
+    def _too_late(self) -> None:
+        self._give_up()
+        self._fail(too_long(self.response.url, "total", self._limits.total))
+
+    def _end_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
 
     async def _wait(self, future: asyncio.Future[bool], part: str) -> None:
         """Until something changes, or this part of the request took too long."""
@@ -219,6 +240,7 @@ class AsyncStream:
 
     def _abandon(self) -> None:
         """Give up what is left of it."""
+        self._end_timer()
         self._give_up()
         if not self._ended:
             self._fail(errors.StreamError(f"{self.response.url}: the response was given up"))
@@ -228,27 +250,25 @@ class AsyncStream:
 class _StreamContext:
     """What `AsyncClient.stream()` returns: enter it for the response."""
 
-    def __init__(self, client: AsyncClient, arguments: dict[str, Any]) -> None:
+    def __init__(self, client: AsyncClient, arguments: dict[str, Any], whole: bool = False) -> None:
         self._client = client
         self._arguments = arguments
+        self._whole = whole  # the total is for the body, too
         self._stream: AsyncStream | None = None
         self._sending: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> AsyncStream:
-        timeout = self._arguments.pop("timeout")
-        limits = self._client._limits._replace(total=None)
-        if timeout is not None:
-            limits = Timeout.of(timeout)
-        self._arguments["limits"] = limits
-        stream, body = await self._client._request(**self._arguments)
+        stream, body = self._client._request(**self._arguments)
         self._stream = stream
         try:
             if body is not None:
                 self._sending = asyncio.get_running_loop().create_task(stream._send_body(body))
-            await self._client._limit(stream._start(), limits.total, stream.response.url)
+            await stream._start()
         except BaseException:
             await self.__aexit__(None, None, None)
             raise
+        if not self._whole:
+            stream._end_timer()
         return stream
 
     async def __aexit__(
@@ -288,6 +308,7 @@ class AsyncClient:
     ) -> None:
         self._config = client_config(cafile, verify, handshake_timeout, config)
         self._limits = Timeout.of(timeout)
+        self._parts = self._limits._replace(total=None)
         self._driver: LoopDriver | None = None
         self._client: Any = None
         self._closed = False
@@ -335,19 +356,15 @@ class AsyncClient:
         """
 
         limits = self._limits if timeout is None else Timeout.of(timeout)
-        parts = limits._replace(total=None)
-
-        async def whole() -> Response:
-            async with self.stream(
-                method, url, headers=headers, body=body, timeout=parts
-            ) as stream:
-                response = stream.response
-                response.content = await stream.aread()
-                response.connection = stream.connection
-                return response
-
-        response: Response = await self._limit(whole(), limits.total, url)
-        return response
+        context = self._context(method, url, headers, body, limits, whole=True)
+        async with context as stream:
+            response = stream.response
+            response.content = await stream.aread()
+            conn = stream._conn
+            if conn.facts is None:
+                conn.facts = stream.connection
+            response._connection = functools.partial(self._facts, conn)
+            return response
 
     async def get(self, url: str, **options: Any) -> Response:
         """`request("GET", ...)`."""
@@ -368,26 +385,23 @@ class AsyncClient:
     ) -> _StreamContext:
         """A context whose value is an `AsyncStream`. The timeout, or its `total`, is for the
         response's field section; without one the client's limits for the other parts hold."""
-        return _StreamContext(
-            self,
-            {"method": method, "url": url, "headers": headers, "body": body, "timeout": timeout},
-        )
+        limits = self._parts if timeout is None else Timeout.of(timeout)
+        return self._context(method, url, headers, body, limits)
 
-    def _stream_at(
+    def _context(
         self,
         method: str,
         url: str,
         headers: HeaderTypes | None,
         body: Body | None,
         limits: Timeout,
-        at: Origin,
+        at: Origin | None = None,
+        whole: bool = False,
     ) -> _StreamContext:
-        """The same at another place of the origin's host."""
-        return _StreamContext(
-            self,
-            {"method": method, "url": url, "headers": headers, "body": body, "timeout": limits}
-            | {"at": at},
-        )
+        """A request, maybe at another place of the origin's host."""
+        arguments: dict[str, Any] = {"method": method, "url": url, "headers": headers}
+        arguments |= {"body": body, "limits": limits, "at": at}
+        return _StreamContext(self, arguments, whole)
 
     def stats(self, url: str) -> ConnectionStats | None:
         """Numbers of the connection that requests for `url` go over; None if there is none now.
@@ -400,11 +414,19 @@ class AsyncClient:
             return None
         return _stats.of(self._driver.ptr, conn.handle)
 
+    def _facts(self, conn: _Conn) -> ConnectionInfo | None:
+        """What there is to say of a connection, or was when it had not ended."""
+        if self._driver is not None:
+            conn.facts = connection_info(self._driver.ptr, conn.handle) or conn.facts
+        return conn.facts
+
     async def aclose(self) -> None:
         """Close every connection."""
         self._closed = True
         if self._driver is None:
             return
+        for _, conn in self._by_handle.values():
+            self._facts(conn)
         for stream in list(self._streams.values()):
             stream._fail(errors.ConnectionClosed("the client was closed"))
         lib.quicpro_client_free(self._client)
@@ -503,7 +525,7 @@ class AsyncClient:
                 await asyncio.wait_for(conn.reaching.wait(), seconds)
         return conn.established and conn.alive
 
-    async def _request(
+    def _request(
         self,
         method: str,
         url: str,
@@ -530,13 +552,3 @@ class AsyncClient:
     def _forget(self, handle: int, conn: _Conn) -> None:
         self._streams.pop(handle, None)
         conn.streams.discard(handle)
-
-    async def _limit(self, what: Any, timeout: float | None, url: str) -> Any:
-        if timeout is None:
-            return await what
-        try:
-            return await asyncio.wait_for(what, timeout)
-        except errors.QuicproError:
-            raise
-        except (TimeoutError, asyncio.TimeoutError):
-            raise too_long(url, "total", timeout) from None

@@ -234,7 +234,7 @@ class AsyncHTTP3Transport(_Transport):
         return False
 
     async def _by_h3(self, library: Library, request: Any, at: Origin, body: Any) -> Any:
-        context = self._client._stream_at(
+        context = self._client._context(
             request.method, str(request.url), fields(request), body, limits(request), at
         )
         trace = request.extensions.get("trace", no_async_trace)

@@ -293,6 +293,23 @@ class Stream:
             self._events = deque(e for e in self._events if e.kind != _batch.WRITABLE)
 
 
+class _Known:
+    """What there is to say of a connection, or was when it had not ended."""
+
+    __slots__ = ("_conn", "_engine", "_facts")
+
+    def __init__(self, engine: _Engine, stream: Stream) -> None:
+        self._engine = engine
+        self._conn = stream._conn
+        self._facts = stream.connection
+
+    def __call__(self) -> ConnectionInfo | None:
+        if self._engine.pid == os.getpid():
+            with self._engine as loop:
+                self._facts = connection_info(loop, self._conn) or self._facts
+        return self._facts
+
+
 class Client:
     """A blocking HTTP/3 client: one connection for each origin, shared by all threads that use it.
 
@@ -323,6 +340,7 @@ class Client:
         self._limits = Timeout.of(timeout)
         self._lock = threading.Lock()
         self._conns: dict[Origin, int] = {}
+        self._known: dict[int, _Known] = {}  # by connection
         self._closed = False
         self._open()
         _clients.add(self)
@@ -373,7 +391,10 @@ class Client:
         with self.stream(method, url, headers=headers, body=body, timeout=timeout) as stream:
             response = stream.response
             response.content = stream.read()
-            response.connection = stream.connection
+            known = self._known.get(stream._conn)
+            if known is None:
+                known = self._known[stream._conn] = _Known(self._engine, stream)
+            response._connection = known
             return response
 
     def get(self, url: str, **options: Any) -> Response:
@@ -442,6 +463,8 @@ class Client:
         """Close every connection."""
         with self._lock:
             self._closed = True
+            for known in self._known.values():
+                known()
             self._finalizer()
 
     def _start(
@@ -452,6 +475,7 @@ class Client:
                 raise errors.ConnectionClosed("the client was closed")
             if self._engine.pid != os.getpid():
                 self._conns.clear()
+                self._known.clear()
                 self._finalizer.detach()
                 self._open()
             with self._engine as loop:
@@ -464,6 +488,7 @@ class Client:
                     except errors.QuicproError as e:
                         if e.code != lib.QUICPRO_ESTATE:
                             raise
+                self._known.pop(self._conns.get(origin, 0), None)
                 conn = self._conns[origin] = self._connect(loop, origin)
                 handle = start_request(loop, conn, fields, data)
         # Streams tell what happens to a connection: its own events nobody waits for.
