@@ -60,7 +60,7 @@ lint: bootstrap-tests build ## formatters, linters, type checks, layers
 
 bench: build ## compare with peers (tools/bench_peers fetches them); BENCH=--quick is shorter
 	@tools/bench_peers
-	@for name in h3_server quic_bulk quic_handshake quic_memory quic_latency; do \
+	@for name in h3_server h3_client quic_bulk quic_handshake quic_memory quic_latency; do \
 	  $(BIN)/python benchmarks/$$name.py $(BENCH) || exit 1; done
 
 dist: $(VENV)/.tools ## source distribution and wheel in dist/
